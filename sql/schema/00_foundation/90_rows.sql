@@ -1,0 +1,446 @@
+insert into private.error_codes (code, status, message_en, message_fr)
+values
+(
+    'address_country_mismatch', 400,
+    'The address is not in the country of the order.',
+    'L''adresse n''est pas dans le pays de la commande.'
+),
+(
+    'address_invalid', 400,
+    'The address is not complete or not valid. The details name the field.',
+    'L''adresse est incomplète ou invalide. Le détail indique le champ.'
+),
+(
+    'address_not_found', 404,
+    'There is no such address in your address book.',
+    'Cette adresse n''est pas dans votre carnet.'
+),
+(
+    'already_exists', 409,
+    'This exists already.',
+    'Cela existe déjà.'
+),
+(
+    'auth_unavailable', 503,
+    'The sign-in service does not answer. Please try again in a moment.',
+    'Le service de connexion ne répond pas. Réessayez dans un instant.'
+),
+(
+    'authentication_required', 401,
+    'Sign in to do this.',
+    'Connectez-vous pour faire cela.'
+),
+(
+    'body_too_large', 413,
+    'The request body is too large.',
+    'Le corps de la requête est trop grand.'
+),
+(
+    'cart_empty', 400,
+    'There is nothing to order.',
+    'Il n''y a rien à commander.'
+),
+(
+    'category_not_found', 404,
+    'There is no such category.',
+    'Cette catégorie n''existe pas.'
+),
+(
+    'conflict', 409,
+    'This does not fit the current state. Look again and retry.',
+    'Cela ne va pas avec l''état actuel. Regardez à nouveau puis réessayez.'
+),
+(
+    'country_unknown', 400,
+    'The shop does not sell to this country.',
+    'La boutique ne vend pas dans ce pays.'
+),
+(
+    'cursor_invalid', 400,
+    'The cursor is not one that this list gave out.',
+    'Ce curseur ne vient pas de cette liste.'
+),
+(
+    'data_api_unavailable', 503,
+    'The data service does not answer. Please try again in a moment.',
+    'Le service de données ne répond pas. Réessayez dans un instant.'
+),
+(
+    'database_busy', 503,
+    'Many people want the same thing at once. Please try again.',
+    'Beaucoup de monde veut la même chose à la fois. Veuillez réessayer.'
+),
+(
+    'database_timeout', 503,
+    'The database took too long. Please try again in a moment.',
+    'La base de données a mis trop de temps. Réessayez dans un instant.'
+),
+(
+    'database_unavailable', 503,
+    'The database does not answer. Please try again in a moment.',
+    'La base de données ne répond pas. Réessayez dans un instant.'
+),
+(
+    'email_not_confirmed', 403,
+    'Confirm your e-mail address first, with the code that we mailed to you.',
+    'Confirmez d''abord votre adresse e-mail avec le code que nous vous avons envoyé.'
+),
+(
+    'field_unknown', 400,
+    'There is no such field.',
+    'Ce champ n''existe pas.'
+),
+(
+    'idempotency_key_invalid', 400,
+    'An idempotency key is 8 to 200 printable characters, the same in header and body.',
+    'Une clé d''idempotence compte de 8 à 200 caractères imprimables, les mêmes dans l''en-tête et le corps.'
+),
+(
+    'idempotency_key_required', 400,
+    'Send an Idempotency-Key header, a new one for each order.',
+    'Envoyez un en-tête Idempotency-Key, nouveau pour chaque commande.'
+),
+(
+    'idempotency_key_reused', 409,
+    'This idempotency key was used for another request.',
+    'Cette clé d''idempotence a servi à une autre requête.'
+),
+(
+    'input_invalid', 400,
+    'The request is not valid. See the errors for each field.',
+    'La requête n''est pas valide. Voyez les erreurs de chaque champ.'
+),
+(
+    'internal_error', 500,
+    'Something went wrong on our side. Please try again.',
+    'Une erreur est survenue de notre côté. Veuillez réessayer.'
+),
+(
+    'invalid_credentials', 401,
+    'The e-mail address or the password is wrong.',
+    'L''adresse e-mail ou le mot de passe est faux.'
+),
+(
+    'json_malformed', 400,
+    'The request body is not valid JSON.',
+    'Le corps de la requête n''est pas du JSON valide.'
+),
+(
+    'language_unknown', 400,
+    'The language must be en or fr.',
+    'La langue doit être en ou fr.'
+),
+(
+    'media_type_unsupported', 415,
+    'Send the body as application/json.',
+    'Envoyez le corps en application/json.'
+),
+(
+    'method_not_allowed', 405,
+    'This address does not take this method.',
+    'Cette adresse n''accepte pas cette méthode.'
+),
+(
+    'not_allowed', 403,
+    'You may not do this.',
+    'Vous n''avez pas le droit de faire cela.'
+),
+(
+    'not_found', 404,
+    'There is nothing here.',
+    'Il n''y a rien ici.'
+),
+(
+    'order_items_invalid', 400,
+    'The list of items is not valid. The details name the place.',
+    'La liste d''articles n''est pas valide. Le détail indique l''endroit.'
+),
+(
+    'order_not_cancellable', 409,
+    'This order can no longer be cancelled.',
+    'Cette commande ne peut plus être annulée.'
+),
+(
+    'order_not_editable', 409,
+    'This order can no longer be changed.',
+    'Cette commande ne peut plus être modifiée.'
+),
+(
+    'order_not_found', 404,
+    'There is no such order of yours.',
+    'Vous n''avez pas de telle commande.'
+),
+(
+    'order_not_payable', 409,
+    'This order cannot be paid: it is paid, cancelled or has expired.',
+    'Cette commande ne peut pas être payée : elle est payée, annulée ou expirée.'
+),
+(
+    'order_total_too_small', 409,
+    'After the discount there is nothing left to pay.',
+    'Après la remise, il ne reste rien à payer.'
+),
+(
+    'order_transition_refused', 409,
+    'The order cannot move to this state.',
+    'La commande ne peut pas passer à cet état.'
+),
+(
+    'page_size_invalid', 400,
+    'A page has 1 to 100 rows.',
+    'Une page compte de 1 à 100 lignes.'
+),
+(
+    'payment_gateway_unavailable', 503,
+    'No payment service took the payment; nothing was charged. Please try again.',
+    'Aucun service n''a pris le paiement ; rien n''a été débité. Veuillez réessayer.'
+),
+(
+    'payment_gateway_unknown', 404,
+    'There is no such payment service.',
+    'Ce service de paiement n''existe pas.'
+),
+(
+    'payment_method_unavailable', 409,
+    'This payment method is not available just now. Please choose another.',
+    'Ce moyen de paiement n''est pas disponible en ce moment. Choisissez-en un autre.'
+),
+(
+    'payment_method_unknown', 400,
+    'There is no such payment method.',
+    'Ce moyen de paiement n''existe pas.'
+),
+(
+    'payment_not_found', 404,
+    'There is no such payment of yours.',
+    'Vous n''avez pas de tel paiement.'
+),
+(
+    'payment_outcome_unknown', 503,
+    'The payment service has not answered yet. Ask for the payment''s status; do not pay twice.',
+    'Le service de paiement n''a pas encore répondu. Demandez l''état du paiement ; ne payez pas deux fois.'
+),
+(
+    'payment_phone_invalid', 400,
+    'A phone number begins with + and the country code.',
+    'Un numéro de téléphone commence par + et l''indicatif du pays.'
+),
+(
+    'payment_phone_required', 400,
+    'This payment method needs the phone number that pays.',
+    'Ce moyen de paiement demande le numéro de téléphone qui paie.'
+),
+(
+    'payment_transition_refused', 409,
+    'The payment cannot move to this state.',
+    'Le paiement ne peut pas passer à cet état.'
+),
+(
+    'price_currency_mismatch', 400,
+    'A price must be in the currency of its country.',
+    'Un prix doit être dans la devise de son pays.'
+),
+(
+    'price_not_rounded', 400,
+    'The amount has more decimals than its currency.',
+    'Le montant a plus de décimales que sa devise.'
+),
+(
+    'product_not_found', 404,
+    'There is no such product on sale.',
+    'Ce produit n''est pas en vente.'
+),
+(
+    'product_not_sold_in_country', 409,
+    'This product is not sold in this country.',
+    'Ce produit n''est pas vendu dans ce pays.'
+),
+(
+    'promo_code_currency_mismatch', 409,
+    'This promo code holds for another currency.',
+    'Ce code promo vaut pour une autre devise.'
+),
+(
+    'promo_code_exhausted', 409,
+    'This promo code has been used up.',
+    'Ce code promo est épuisé.'
+),
+(
+    'promo_code_expired', 409,
+    'This promo code has expired.',
+    'Ce code promo a expiré.'
+),
+(
+    'promo_code_inactive', 409,
+    'This promo code is not active.',
+    'Ce code promo n''est pas actif.'
+),
+(
+    'promo_code_not_found', 404,
+    'There is no such promo code.',
+    'Ce code promo n''existe pas.'
+),
+(
+    'promo_code_not_started', 409,
+    'This promo code is not valid yet.',
+    'Ce code promo n''est pas encore valable.'
+),
+(
+    'promo_code_own', 409,
+    'Your own promo code is for others.',
+    'Votre propre code promo est pour les autres.'
+),
+(
+    'promo_code_used_up', 409,
+    'You have used this promo code as often as it allows.',
+    'Vous avez utilisé ce code promo autant de fois que permis.'
+),
+(
+    'quantity_above_maximum', 400,
+    'More than the largest quantity sold of this product at once.',
+    'Plus que la plus grande quantité vendue de ce produit en une fois.'
+),
+(
+    'quantity_below_minimum', 400,
+    'Less than the smallest quantity sold of this product.',
+    'Moins que la plus petite quantité vendue de ce produit.'
+),
+(
+    'quantity_invalid', 400,
+    'A quantity is a whole number from 1 to 10000.',
+    'Une quantité est un nombre entier de 1 à 10000.'
+),
+(
+    'quantity_not_in_steps', 400,
+    'This product is sold in fixed steps of quantity.',
+    'Ce produit se vend par paliers de quantité.'
+),
+(
+    'rate_limit_exceeded', 429,
+    'Too many attempts. Wait a little and try again.',
+    'Trop de tentatives. Patientez un peu puis réessayez.'
+),
+(
+    'reason_invalid', 400,
+    'A reason is one line of at most 300 characters.',
+    'Un motif tient sur une ligne de 300 caractères au plus.'
+),
+(
+    'reference_unknown', 400,
+    'Something that the request refers to does not exist.',
+    'La requête désigne quelque chose qui n''existe pas.'
+),
+(
+    'service_unavailable', 503,
+    'A service that we need does not answer. Please try again in a moment.',
+    'Un service dont nous avons besoin ne répond pas. Réessayez dans un instant.'
+),
+(
+    'shipping_unavailable', 409,
+    'There is no delivery to this country just now.',
+    'Il n''y a pas de livraison vers ce pays en ce moment.'
+),
+(
+    'sort_unknown', 400,
+    'There is no such sort order.',
+    'Cet ordre de tri n''existe pas.'
+),
+(
+    'still_referenced', 409,
+    'This is still in use.',
+    'Ceci est encore utilisé.'
+),
+(
+    'stock_insufficient', 409,
+    'There is not enough of this product in stock.',
+    'Il n''y a pas assez de ce produit en stock.'
+),
+(
+    'text_not_one_line', 400,
+    'The text must be one line without control characters.',
+    'Le texte doit tenir sur une ligne, sans caractères de contrôle.'
+),
+(
+    'token_expired', 401,
+    'Your session has ended. Sign in again.',
+    'Votre session est terminée. Reconnectez-vous.'
+),
+(
+    'token_invalid', 401,
+    'The access token is not valid.',
+    'Le jeton d''accès n''est pas valide.'
+),
+(
+    'total_changed', 409,
+    'The total has changed since you last saw it. The details hold the new quote.',
+    'Le total a changé depuis votre dernier regard. Le détail contient le nouveau devis.'
+),
+(
+    'value_malformed', 400,
+    'A value has the wrong form or is out of range.',
+    'Une valeur a une forme incorrecte ou est hors limites.'
+),
+(
+    'value_missing', 400,
+    'A required value is missing.',
+    'Une valeur obligatoire manque.'
+),
+(
+    'value_not_allowed', 400,
+    'A value breaks a rule of the shop.',
+    'Une valeur enfreint une règle de la boutique.'
+),
+(
+    'value_out_of_range', 400,
+    'The value is too small, too large, too short or too long.',
+    'La valeur est trop petite, trop grande, trop courte ou trop longue.'
+),
+(
+    'verification_code_invalid', 400,
+    'The code is wrong or has expired. Ask for a new one.',
+    'Le code est faux ou a expiré. Demandez-en un nouveau.'
+),
+(
+    'weak_password', 400,
+    'This password is too weak. Take a longer one.',
+    'Ce mot de passe est trop faible. Choisissez-en un plus long.'
+),
+(
+    'webhook_signature_invalid', 401,
+    'The notification is not signed as it should be.',
+    'La notification n''est pas signée comme il le faut.'
+)
+on conflict (code) do update
+set status = excluded.status,
+    message_en = excluded.message_en,
+    message_fr = excluded.message_fr;
+
+insert into private.jobs (job, queue, max_attempts)
+values
+('archive', 'maintenance', 3),
+('handle_webhook', 'payments', 12),
+('reconcile_payments', 'payments', 8),
+('release_holds', 'maintenance', 3),
+('send_email', 'mail', 12)
+on conflict (job) do update
+set queue = excluded.queue, max_attempts = excluded.max_attempts;
+
+insert into private.schedules (job, every)
+values
+('archive', interval '7 days'),
+('reconcile_payments', interval '15 minutes'),
+('release_holds', interval '1 minute')
+on conflict (job) do update
+set every = excluded.every;
+
+insert into private.rate_limit_rules (action, capacity, refill)
+values
+('login', 10, interval '5 minutes'),
+('password_reset', 5, interval '15 minutes'),
+('payment_initialize', 20, interval '5 minutes'),
+('promo_check', 20, interval '10 minutes'),
+('register', 10, interval '1 hour'),
+('verify', 10, interval '15 minutes'),
+('webhook_unverified', 60, interval '1 minute')
+on conflict (action) do update
+set capacity = excluded.capacity, refill = excluded.refill;

@@ -1,0 +1,151 @@
+-- The one resolver from (product, channel, quantity, country) to a price or the reason why not.
+-- Cart, quote and order all ask it, so what is shown is what is charged.
+
+create type private.order_line as (
+    line_number integer,
+    listing_id uuid,
+    channel public.product_channel,
+    quantity integer,
+    name text,
+    name_fr text,
+    currency text,
+    list_price numeric(12, 2),
+    unit_price numeric(12, 2),
+    available integer,
+    problem text,
+    problem_detail text
+);
+
+comment on type private.order_line is
+'A priced line; problem is an error code when the line cannot be ordered so.';
+
+create or replace function private.read_items(items jsonb)
+returns table (line_number integer, listing_id uuid, channel public.product_channel, quantity integer)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    v_item jsonb;
+    v_position integer := 0;
+begin
+    if jsonb_typeof(read_items.items) is distinct from 'array' then
+        perform private.fail('order_items_invalid', 'items is not an array');
+    end if;
+    if jsonb_array_length(read_items.items) > 500 then
+        perform private.fail('order_items_invalid', 'more than 500 items');
+    end if;
+    for v_item in select * from jsonb_array_elements(read_items.items) loop
+        if coalesce(v_item ->> 'product_id', '')
+            !~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then
+            perform private.fail('order_items_invalid', format('items[%s].product_id', v_position));
+        end if;
+        if coalesce(v_item ->> 'channel', '') not in ('retail', 'wholesale') then
+            perform private.fail('order_items_invalid', format('items[%s].channel', v_position));
+        end if;
+        if jsonb_typeof(v_item -> 'quantity') is distinct from 'number'
+            or (v_item ->> 'quantity') !~ '^[0-9]{1,5}$'
+            or (v_item ->> 'quantity')::integer not between 1 and 10000 then
+            perform private.fail('quantity_invalid', format('items[%s].quantity', v_position));
+        end if;
+        v_position := v_position + 1;
+    end loop;
+    -- Two lines of one product are one demand: checked alone, each would pass.
+    return query
+    select
+        min(e.ordinal)::integer,
+        (e.item ->> 'product_id')::uuid,
+        (e.item ->> 'channel')::public.product_channel,
+        least(sum((e.item ->> 'quantity')::integer), 1000000)::integer
+    from jsonb_array_elements(read_items.items) with ordinality as e (item, ordinal)
+    group by 2, 3;
+end
+$$;
+
+create or replace function private.price_lines(
+    listing_ids uuid [],
+    channels public.product_channel [],
+    quantities integer [],
+    country text
+)
+returns setof private.order_line
+language sql
+stable
+set search_path = ''
+as $$
+    select
+        i.line_number::integer,
+        i.listing_id,
+        i.channel,
+        i.quantity,
+        l.name,
+        l.name_fr,
+        pp.currency,
+        pp.amount,
+        private.round_money(
+            pp.amount * (100 - greatest(
+                coalesce(t.discount_percent, 0),
+                case when i.quantity >= l.bulk_min_quantity then l.bulk_discount_percent else 0 end
+            )) / 100,
+            pp.currency
+        ),
+        coalesce(s.available, 0),
+        case
+            when l.id is null then 'product_not_found'
+            when pp.amount is null then 'product_not_sold_in_country'
+            when i.quantity < l.min_order_quantity then 'quantity_below_minimum'
+            when i.quantity > l.max_order_quantity then 'quantity_above_maximum'
+            when (i.quantity - l.min_order_quantity) % l.order_increment <> 0
+                then 'quantity_not_in_steps'
+            when i.quantity > coalesce(s.available, 0) then 'stock_insufficient'
+        end,
+        jsonb_build_object(
+            'product_id', i.listing_id,
+            'channel', i.channel,
+            'quantity', i.quantity,
+            'minimum', l.min_order_quantity,
+            'maximum', l.max_order_quantity,
+            'increment', l.order_increment,
+            'available', coalesce(s.available, 0)
+        )::text
+    from unnest(
+        price_lines.listing_ids, price_lines.channels, price_lines.quantities
+    ) with ordinality as i (listing_id, channel, quantity, line_number)
+    left join lateral (
+        select
+            p.id, p.name, p.name_fr, 1 as min_order_quantity, 1 as order_increment,
+            p.max_order_quantity, 0::numeric as bulk_discount_percent, 1 as bulk_min_quantity
+        from public.products as p
+        where i.channel = 'retail' and p.id = i.listing_id and p.is_active
+        union all
+        select
+            p.id, p.name, p.name_fr, p.min_order_quantity, p.order_increment,
+            p.max_order_quantity, p.bulk_discount_percent, p.bulk_min_quantity
+        from public.products_retailer as p
+        where i.channel = 'wholesale' and p.id = i.listing_id and p.is_active
+    ) as l on true
+    left join public.product_prices as pp
+        on l.id = pp.listing_id and pp.country = price_lines.country
+    left join public.product_stock as s on l.id = s.listing_id
+    left join lateral (
+        select pt.discount_percent
+        from public.price_tiers as pt
+        where i.channel = 'wholesale'
+            and pt.retailer_product_id = l.id
+            and pt.quantities @> i.quantity
+    ) as t on true
+$$;
+
+revoke all on function private.read_items(jsonb) from public;
+revoke all on function private.price_lines(
+    uuid [], public.product_channel [], integer [], text
+) from public;
+
+comment on function private.read_items(jsonb) is
+'items as rows, one a product, quantities of the same product summed. Keys other than product_id, '
+'channel, quantity are not read: prices come from nobody. Errors: order_items_invalid, '
+'quantity_invalid.';
+comment on function private.price_lines(
+    uuid [], public.product_channel [], integer [], text
+) is
+'The lines, priced for the country, in the order given, each with its problem if it has one.';

@@ -1,0 +1,237 @@
+create type private.quote as (
+    country text,
+    currency text,
+    lines private.order_line [],
+    subtotal numeric(12, 2),
+    promo_code_id uuid,
+    promo_code text,
+    promo_problem text,
+    discount numeric(12, 2),
+    shipping numeric(12, 2),
+    duty numeric(12, 2),
+    tax numeric(12, 2),
+    total numeric(12, 2)
+);
+
+comment on type private.quote is
+'What lines cost in a country: every amount in currency, tax included in the others.';
+
+create or replace function private.compute_quote(
+    user_id uuid,
+    listing_ids uuid [],
+    channels public.product_channel [],
+    quantities integer [],
+    country text,
+    promo_code text
+)
+returns private.quote
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_quote private.quote;
+    v_promo record;
+    v_tax_rate numeric;
+begin
+    select c.code, c.currency
+    into v_quote.country, v_quote.currency
+    from public.countries as c
+    where c.code = compute_quote.country;
+    if not found then
+        perform private.fail('country_unknown', compute_quote.country);
+    end if;
+
+    select
+        coalesce(array_agg(l order by l.line_number), '{}'),
+        coalesce(sum(l.quantity * l.unit_price) filter (where l.problem is null), 0)
+    into v_quote.lines, v_quote.subtotal
+    from private.price_lines(
+        compute_quote.listing_ids, compute_quote.channels, compute_quote.quantities,
+        compute_quote.country
+    ) as l;
+
+    v_quote.discount := 0;
+    if nullif(btrim(compute_quote.promo_code), '') is not null then
+        select * into v_promo
+        from private.resolve_promo_code(
+            compute_quote.promo_code, compute_quote.user_id, v_quote.currency, v_quote.subtotal
+        );
+        v_quote.promo_code_id := v_promo.promo_code_id;
+        v_quote.promo_code := v_promo.promo_code;
+        v_quote.promo_problem := v_promo.problem;
+        v_quote.discount := coalesce(v_promo.discount, 0);
+    end if;
+
+    select
+        case
+            when v_quote.subtotal = 0 then 0
+            when r.free_from is not null and v_quote.subtotal - v_quote.discount >= r.free_from
+                then 0
+            else r.amount
+        end
+    into v_quote.shipping
+    from public.shipping_rates as r
+    where r.country = compute_quote.country
+        and daterange(r.valid_from, r.valid_until) @> current_date;
+    if not found then
+        perform private.fail('shipping_unavailable', compute_quote.country);
+    end if;
+
+    select t.rate into v_tax_rate
+    from public.tax_rates as t
+    where t.country = compute_quote.country
+        and daterange(t.valid_from, t.valid_until) @> current_date;
+    v_quote.duty := 0;
+    v_quote.total := v_quote.subtotal - v_quote.discount + v_quote.shipping + v_quote.duty;
+    v_quote.tax := coalesce(private.round_money(
+        v_quote.total * v_tax_rate / (1 + v_tax_rate), v_quote.currency
+    ), 0);
+    return v_quote;
+end
+$$;
+
+create or replace function private.quote_as_json(quote private.quote)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+    select
+        jsonb_build_object(
+            'country', quote_as_json.quote.country,
+            'currency', quote_as_json.quote.currency,
+            'lines', coalesce(
+                (
+                    select
+                        jsonb_agg(
+                            jsonb_build_object(
+                                'product_id', l.listing_id,
+                                'channel', l.channel,
+                                'name',
+                                case
+                                    when private.caller_language() = 'fr'
+                                        then coalesce(l.name_fr, l.name)
+                                    else l.name
+                                end,
+                                'quantity', l.quantity,
+                                'list_price', l.list_price,
+                                'unit_price', l.unit_price,
+                                'subtotal', l.quantity * l.unit_price,
+                                'available', l.available,
+                                'problem', l.problem
+                            )
+                            order by l.line_number
+                        )
+                    from unnest(quote_as_json.quote.lines) as l
+                ), '[]'
+            ),
+            'subtotal', quote_as_json.quote.subtotal,
+            'promo_code', quote_as_json.quote.promo_code,
+            'promo_problem', quote_as_json.quote.promo_problem,
+            'discount', quote_as_json.quote.discount,
+            'shipping', quote_as_json.quote.shipping,
+            'duty', quote_as_json.quote.duty,
+            'tax', quote_as_json.quote.tax,
+            'total', quote_as_json.quote.total
+        )
+$$;
+
+revoke all on function private.compute_quote(
+    uuid, uuid [], public.product_channel [], integer [], text, text
+) from public;
+revoke all on function private.quote_as_json(private.quote) from public;
+
+comment on function private.compute_quote(
+    uuid, uuid [], public.product_channel [], integer [], text, text
+) is
+'Prices lines for a person in a country. A line or promo code that does not hold carries its '
+'problem and counts nothing. Errors: country_unknown, shipping_unavailable.';
+comment on function private.quote_as_json(private.quote) is
+'A quote as RPCs answer it: {country, currency, lines, subtotal, promo_code, promo_problem, '
+'discount, shipping, duty, tax (contained), total}.';
+
+create or replace function private.quote_cart(country text, promo_code text)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_user_id uuid := private.require_user();
+    v_cart_id uuid;
+    v_ids uuid [];
+    v_channels public.product_channel [];
+    v_quantities integer [];
+    v_quote private.quote;
+    v_changes jsonb;
+begin
+    if nullif(btrim(quote_cart.promo_code), '') is not null then
+        perform private.require_rate_limit('promo_check', 'user:' || v_user_id);
+    end if;
+    v_cart_id := private.lock_cart(v_user_id);
+    select
+        coalesce(array_agg(c.listing_id order by c.created_at, c.listing_id), '{}'),
+        coalesce(array_agg(c.channel order by c.created_at, c.listing_id), '{}'),
+        coalesce(array_agg(c.quantity order by c.created_at, c.listing_id), '{}')
+    into v_ids, v_channels, v_quantities
+    from public.cart_items as c
+    where c.cart_id = v_cart_id;
+
+    v_quote := private.compute_quote(
+        v_user_id, v_ids, v_channels, v_quantities, quote_cart.country, quote_cart.promo_code
+    );
+
+    select
+        coalesce(
+            jsonb_agg(
+                jsonb_build_object(
+                    'product_id', l.listing_id,
+                    'channel', l.channel,
+                    'kind', coalesce(l.problem, 'price_changed'),
+                    'seen_unit_price', c.seen_unit_price,
+                    'unit_price', l.unit_price,
+                    'available', l.available
+                )
+                order by l.line_number
+            ), '[]'
+        )
+    into v_changes
+    from unnest(v_quote.lines) as l
+    inner join public.cart_items as c
+        on c.cart_id = v_cart_id and l.listing_id = c.listing_id
+    where l.problem is not null
+        or c.seen_currency = l.currency and c.seen_unit_price is distinct from l.unit_price;
+
+    update public.cart_items as c
+    set seen_unit_price = l.unit_price, seen_currency = l.currency
+    from unnest(v_quote.lines) as l
+    where c.cart_id = v_cart_id
+        and c.listing_id = l.listing_id
+        and l.unit_price is not null
+        and (c.seen_unit_price, c.seen_currency) is distinct from (l.unit_price, l.currency);
+
+    return private.quote_as_json(v_quote) || jsonb_build_object('changes', v_changes);
+end
+$$;
+
+revoke all on function private.quote_cart(text, text) from public;
+grant execute on function private.quote_cart(text, text) to authenticated;
+
+comment on function private.quote_cart(text, text) is
+'Core of quote_cart. Definer because it remembers the prices shown; acts for auth.uid() alone.';
+
+create or replace function public.quote_cart(country text, promo_code text default null)
+returns jsonb
+language sql
+set search_path = ''
+as $$
+    select private.quote_cart(quote_cart.country, quote_cart.promo_code)
+$$;
+
+revoke all on function public.quote_cart(text, text) from public;
+grant execute on function public.quote_cart(text, text) to authenticated;
+
+comment on function public.quote_cart(text, text) is
+'The caller''s cart, priced: {country, currency, lines, subtotal, promo_code, promo_problem, '
+'discount, shipping, duty, tax, total, changes}. changes says what differs from the last quote: '
+'kind is price_changed or the line''s problem. Errors: country_unknown, rate_limit_exceeded.';

@@ -1,0 +1,284 @@
+create or replace function private.snapshot_address(user_id uuid, address jsonb, country text)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    v_address jsonb := snapshot_address.address;
+    v_field text;
+    v_limit integer;
+begin
+    if jsonb_typeof(v_address) is distinct from 'object' then
+        perform private.fail('address_invalid', 'address is not an object');
+    end if;
+    if v_address ? 'id' then
+        if (v_address ->> 'id')
+            !~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then
+            perform private.fail('address_not_found', v_address ->> 'id');
+        end if;
+        select to_jsonb(a) into v_address
+        from public.addresses as a
+        where a.id = (snapshot_address.address ->> 'id')::uuid
+            and a.user_id = snapshot_address.user_id;
+        if not found then
+            perform private.fail('address_not_found', snapshot_address.address ->> 'id');
+        end if;
+    end if;
+    v_address := jsonb_build_object('country', snapshot_address.country) || v_address;
+    if v_address ->> 'country' is distinct from snapshot_address.country then
+        perform private.fail('address_country_mismatch', v_address ->> 'country');
+    end if;
+    for v_field, v_limit in
+        values ('recipient_name', 120), ('phone', 16), ('city', 120), ('district', 120),
+            ('landmark', 200), ('line1', 200)
+    loop
+        if jsonb_typeof(v_address -> v_field) not in ('string', 'null')
+            or (v_address ->> v_field) ~ '[[:cntrl:]]'
+            or char_length(v_address ->> v_field) > v_limit
+            or v_field in ('recipient_name', 'phone', 'city')
+            and nullif(btrim(v_address ->> v_field), '') is null then
+            perform private.fail('address_invalid', 'address.' || v_field);
+        end if;
+    end loop;
+    if (v_address ->> 'phone') !~ '^\+[1-9][0-9]{6,14}$' then
+        perform private.fail('address_invalid', 'address.phone');
+    end if;
+    if jsonb_typeof(v_address -> 'latitude') not in ('number', 'null')
+        or jsonb_typeof(v_address -> 'longitude') not in ('number', 'null')
+        or abs((v_address ->> 'latitude')::numeric) > 90
+        or abs((v_address ->> 'longitude')::numeric) > 180 then
+        perform private.fail('address_invalid', 'address.latitude');
+    end if;
+    if coalesce(
+        nullif(btrim(v_address ->> 'line1'), ''), nullif(btrim(v_address ->> 'landmark'), ''),
+        nullif(btrim(v_address ->> 'district'), ''), v_address ->> 'latitude'
+    ) is null then
+        perform private.fail('address_invalid', 'address.line1');
+    end if;
+    return jsonb_strip_nulls(jsonb_build_object(
+        'recipient_name', v_address -> 'recipient_name',
+        'phone', v_address -> 'phone',
+        'country', v_address -> 'country',
+        'city', v_address -> 'city',
+        'district', v_address -> 'district',
+        'landmark', v_address -> 'landmark',
+        'line1', v_address -> 'line1',
+        'latitude', v_address -> 'latitude',
+        'longitude', v_address -> 'longitude'
+    ));
+end
+$$;
+
+revoke all on function private.snapshot_address(uuid, jsonb, text) from public;
+
+comment on function private.snapshot_address(uuid, jsonb, text) is
+'The copy an order keeps of {id} or of the fields, checked. Errors: address_invalid (detail names '
+'the field), address_not_found, address_country_mismatch.';
+
+create or replace function private.hold_duration()
+returns interval
+language sql
+immutable
+set search_path = ''
+as $$
+    select interval '30 minutes'
+$$;
+
+revoke all on function private.hold_duration() from public;
+
+comment on function private.hold_duration() is
+'How long an unpaid order holds stock and promo use: longer than any rail''s own time-out.';
+
+create or replace function private.place_order(
+    idempotency_key text,
+    country text,
+    address jsonb,
+    promo_code text,
+    items jsonb,
+    expected_total numeric
+)
+returns public.orders
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_user_id uuid := private.require_user();
+    v_hash bytea := sha256(convert_to(jsonb_build_array(
+        place_order.country, place_order.address, place_order.promo_code, place_order.items,
+        place_order.expected_total
+    )::text, 'utf8'));
+    v_replay jsonb;
+    v_cart_id uuid;
+    v_ids uuid [];
+    v_channels public.product_channel [];
+    v_quantities integer [];
+    v_quote private.quote;
+    v_line private.order_line;
+    v_discounts numeric [];
+    v_taxes numeric [];
+    v_order public.orders;
+begin
+    v_replay := private.replay_idempotent(
+        v_user_id, 'place_order', place_order.idempotency_key, v_hash
+    );
+    if v_replay is not null then
+        return jsonb_populate_record(null::public.orders, v_replay);
+    end if;
+
+    if place_order.items is null then
+        v_cart_id := private.lock_cart(v_user_id);
+        select
+            array_agg(c.listing_id order by c.created_at, c.listing_id),
+            array_agg(c.channel order by c.created_at, c.listing_id),
+            array_agg(c.quantity order by c.created_at, c.listing_id)
+        into v_ids, v_channels, v_quantities
+        from public.cart_items as c
+        where c.cart_id = v_cart_id;
+    else
+        select
+            array_agg(i.listing_id order by i.line_number),
+            array_agg(i.channel order by i.line_number),
+            array_agg(i.quantity order by i.line_number)
+        into v_ids, v_channels, v_quantities
+        from private.read_items(place_order.items) as i;
+    end if;
+    if v_ids is null then
+        perform private.fail('cart_empty');
+    end if;
+
+    -- Everyone takes stock rows in id order, so nobody waits in a circle.
+    perform
+    from public.product_stock as s
+    where s.listing_id = any(v_ids)
+    order by s.listing_id
+    for no key update;
+
+    v_quote := private.compute_quote(
+        v_user_id, v_ids, v_channels, v_quantities, place_order.country, place_order.promo_code
+    );
+    foreach v_line in array v_quote.lines loop
+        if v_line.problem is not null then
+            perform private.fail(v_line.problem, v_line.problem_detail);
+        end if;
+    end loop;
+    if v_quote.promo_problem is not null then
+        perform private.fail(v_quote.promo_problem, place_order.promo_code);
+    end if;
+    if place_order.expected_total is distinct from v_quote.total
+        and place_order.expected_total is not null then
+        perform private.fail('total_changed', private.quote_as_json(v_quote)::text);
+    end if;
+    if v_quote.total <= 0 then
+        perform private.fail('order_total_too_small', v_quote.total::text);
+    end if;
+
+    v_discounts := private.split_money(
+        v_quote.discount,
+        array(select l.quantity * l.unit_price from unnest(v_quote.lines) as l),
+        v_quote.currency
+    );
+    -- The last part is the tax contained in shipping.
+    v_taxes := private.split_money(
+        v_quote.tax,
+        array(
+            select l.quantity * l.unit_price - d.discount
+            from unnest(v_quote.lines) with ordinality as l
+            inner join unnest(v_discounts) with ordinality as d (discount, position)
+                on l.ordinality = d.position
+            order by l.ordinality
+        ) || v_quote.shipping::numeric,
+        v_quote.currency
+    );
+
+    insert into public.orders as o (
+        user_id, country, currency, language, subtotal_price, discount_amount, shipping_amount,
+        duty_amount, tax_amount, shipping_tax_amount, total_price, promo_code_id, promo_code,
+        shipping_address, expires_at
+    )
+    select
+        v_user_id, v_quote.country, v_quote.currency, u.language, v_quote.subtotal,
+        v_quote.discount, v_quote.shipping, v_quote.duty, v_quote.tax,
+        v_taxes[cardinality(v_taxes)], v_quote.total, v_quote.promo_code_id, v_quote.promo_code,
+        private.snapshot_address(v_user_id, place_order.address, place_order.country),
+        now() + private.hold_duration()
+    from public.users as u
+    where u.id = v_user_id
+    returning o.* into v_order;
+
+    insert into public.order_items (
+        order_id, user_id, line_number, product_id, retailer_product_id, name, name_fr, quantity,
+        unit_price, discount_amount, tax_amount, currency
+    )
+    select
+        v_order.id, v_user_id, l.line_number,
+        case when l.channel = 'retail' then l.listing_id end,
+        case when l.channel = 'wholesale' then l.listing_id end,
+        l.name, l.name_fr, l.quantity, l.unit_price,
+        v_discounts[l.line_number], v_taxes[l.line_number], v_quote.currency
+    from unnest(v_quote.lines) as l;
+
+    update public.product_stock as s
+    set reserved = s.reserved + l.quantity, updated_at = now()
+    from unnest(v_quote.lines) as l
+    where s.listing_id = l.listing_id;
+
+    if v_cart_id is not null then
+        delete from public.cart_items as c where c.cart_id = v_cart_id;
+    end if;
+    insert into private.idempotency_keys (
+        user_id, operation, idempotency_key, request_hash, response
+    )
+    values (
+        v_user_id, 'place_order', place_order.idempotency_key, v_hash, to_jsonb(v_order)
+    );
+    -- The hottest row, a code that everybody uses, is taken last and held shortest.
+    if v_order.promo_code_id is not null then
+        perform private.reserve_promo_code(v_order.promo_code_id, v_user_id);
+    end if;
+    return v_order;
+end
+$$;
+
+revoke all on function private.place_order(text, text, jsonb, text, jsonb, numeric) from public;
+grant execute on function private.place_order(text, text, jsonb, text, jsonb, numeric)
+to authenticated;
+
+comment on function private.place_order(text, text, jsonb, text, jsonb, numeric) is
+'Core of place_order. Definer because orders, stock and promo uses have no write grant; takes the '
+'owner from auth.uid() and prices from product_prices, never from an argument.';
+
+create or replace function public.place_order(
+    idempotency_key text,
+    country text,
+    address jsonb,
+    promo_code text default null,
+    items jsonb default null,
+    expected_total numeric default null
+)
+returns public.orders
+language sql
+set search_path = ''
+as $$
+    select
+        private.place_order(
+            place_order.idempotency_key, place_order.country, place_order.address,
+            place_order.promo_code, place_order.items, place_order.expected_total
+        )
+$$;
+
+revoke all on function public.place_order(text, text, jsonb, text, jsonb, numeric) from public;
+grant execute on function public.place_order(text, text, jsonb, text, jsonb, numeric)
+to authenticated;
+
+comment on function public.place_order(text, text, jsonb, text, jsonb, numeric) is
+'Places an order in one transaction: prices it, holds stock and promo use for 30 minutes, returns '
+'the order. items [{product_id, channel, quantity}], null = the cart. address {id} or {'
+'recipient_name, phone, city, line1 | landmark | district, …}. The same idempotency_key and body '
+'answer the same again. Errors: authentication_required, idempotency_key_invalid, '
+'idempotency_key_reused, cart_empty, order_items_invalid, quantity_invalid, product_not_found, '
+'product_not_sold_in_country, quantity_below_minimum, quantity_above_maximum, '
+'quantity_not_in_steps, stock_insufficient, country_unknown, shipping_unavailable, '
+'address_invalid, address_not_found, address_country_mismatch, promo_code_* (as check_promo_code), '
+'total_changed (details hold the new quote), order_total_too_small.';

@@ -1,0 +1,128 @@
+create or replace function private.schedule_payment_check(payment_id uuid, wait interval)
+returns timestamptz
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_checks integer;
+begin
+    update public.payments as p
+    set next_check_at = now() + schedule_payment_check.wait
+    where p.id = schedule_payment_check.payment_id
+    returning p.checks into strict v_checks;
+    perform private.emit(
+        'reconcile_payments',
+        jsonb_build_object('payment_id', schedule_payment_check.payment_id),
+        format('reconcile_payments/%s/%s', schedule_payment_check.payment_id, v_checks),
+        now() + schedule_payment_check.wait
+    );
+    return now() + schedule_payment_check.wait;
+end
+$$;
+
+revoke all on function private.schedule_payment_check(uuid, interval) from public;
+
+comment on function private.schedule_payment_check(uuid, interval) is
+'Asks for the payment''s next check after a wait; the same check asked for twice is one.';
+
+create or replace function service.begin_payment_check(payment_id uuid)
+returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select private.payment_as_json(p)
+    from public.payments as p
+    where p.id = begin_payment_check.payment_id
+$$;
+
+create or replace function service.record_payment_check(payment_id uuid, outcome text)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_payment public.payments := private.lock_payment(record_payment_check.payment_id);
+    v_wait interval;
+begin
+    if v_payment.paid_at is not null then
+        return jsonb_build_object('next_check_at', null);
+    end if;
+    update public.payments as p
+    set checks = p.checks + 1
+    where p.id = v_payment.id
+    returning p.* into v_payment;
+
+    -- Close at first, while the payer watches; hourly to the end of a day; then a person's.
+    v_wait := case
+        when v_payment.created_at < now() - interval '24 hours' then null
+        when v_payment.status in ('failed', 'cancelled') then null
+        else (array['15 seconds', '15 seconds', '30 seconds', '1 minute', '3 minutes', '5 minutes',
+            '10 minutes', '20 minutes', '30 minutes'])[v_payment.checks]::interval
+    end;
+    if v_wait is null
+        and v_payment.status in ('pending', 'processing')
+        and v_payment.created_at >= now() - interval '24 hours' then
+        v_wait := interval '1 hour';
+    end if;
+    if v_wait is null then
+        update public.payments as p set next_check_at = null where p.id = v_payment.id;
+        if v_payment.status in ('pending', 'processing') then
+            perform private.open_payment_exception(
+                v_payment.id, 'unknown_outcome', record_payment_check.outcome
+            );
+        end if;
+        return jsonb_build_object('next_check_at', null);
+    end if;
+    return jsonb_build_object(
+        'next_check_at', private.schedule_payment_check(v_payment.id, v_wait)
+    );
+end
+$$;
+
+create or replace function service.claim_payment_sweep(batch integer)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_payment_id uuid;
+    v_swept jsonb := '[]';
+begin
+    -- A check that was lost (its outbox row died) is asked for anew.
+    for v_payment_id in
+        select p.id
+        from public.payments as p
+        where p.status in ('pending', 'processing')
+            and p.next_check_at < now() - interval '15 minutes'
+        order by p.next_check_at
+        limit claim_payment_sweep.batch
+        for no key update skip locked
+    loop
+        update public.payments as p set checks = p.checks + 1 where p.id = v_payment_id;
+        perform private.schedule_payment_check(v_payment_id, interval '0');
+        v_swept := v_swept || to_jsonb(v_payment_id);
+    end loop;
+    return v_swept;
+end
+$$;
+
+revoke all on function service.begin_payment_check(uuid) from public;
+revoke all on function service.record_payment_check(uuid, text) from public;
+revoke all on function service.claim_payment_sweep(integer) from public;
+grant execute on function service.begin_payment_check(uuid) to mallgram_service;
+grant execute on function service.record_payment_check(uuid, text) to mallgram_service;
+grant execute on function service.claim_payment_sweep(integer) to mallgram_service;
+
+comment on function service.begin_payment_check(uuid) is
+'A payment as a poll needs it, null when unknown. Definer because payments are closed to the '
+'service.';
+comment on function service.record_payment_check(uuid, text) is
+'Counts a poll and schedules the next: {next_check_at}. After 24 hours without an end the payment '
+'goes before a person. Definer because payments are closed to the service.';
+comment on function service.claim_payment_sweep(integer) is
+'Ids of open payments whose check was lost, each asked for anew. Definer because payments are '
+'closed to the service.';
