@@ -63,7 +63,10 @@ set search_path = ''
 as $$
 begin
     insert into private.outbox (job, args, dedupe_key, available_at, request_id)
-    values (emit.job, emit.args, emit.dedupe_key, emit.available_at, emit.request_id)
+    values (
+        emit.job, emit.args, emit.dedupe_key, emit.available_at,
+        coalesce(emit.request_id, nullif(current_setting('mallgram.request_id', true), ''))
+    )
     on conflict on constraint outbox_dedupe_key_key do nothing;
     -- NOTIFY makes committing transactions queue for one lock: only work that somebody waits for
     -- asks for it, the rest is found by the relay's half-second sweep.
@@ -76,7 +79,8 @@ $$;
 revoke all on function private.emit(text, jsonb, text, timestamptz, text, boolean) from public;
 
 comment on function private.emit(text, jsonb, text, timestamptz, text, boolean) is
-'Writes one outbox row; a second with the same dedupe_key writes nothing.';
+'Writes one outbox row, with the request it stems from; a second with the same dedupe_key writes '
+'nothing.';
 
 create or replace function service.claim_outbox(
     batch integer, lease_seconds integer, queues text [] default null

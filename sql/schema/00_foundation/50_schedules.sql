@@ -36,7 +36,7 @@ begin
         v_missed := floor(
             extract(epoch from now() - v_schedule.next_run_at)
             / extract(epoch from v_schedule.every)
-        );
+        )::integer;
         insert into private.outbox (job, dedupe_key)
         select
             v_schedule.job,

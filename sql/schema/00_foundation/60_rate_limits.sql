@@ -43,7 +43,7 @@ begin
     select * into strict v_rule
     from private.rate_limit_rules as r
     where r.action = take_rate_limit.action;
-    v_rate := v_rule.capacity / extract(epoch from v_rule.refill);
+    v_rate := v_rule.capacity / extract(epoch from v_rule.refill)::double precision;
 
     insert into private.rate_limits as l (action, subject, tokens)
     values (take_rate_limit.action, take_rate_limit.subject, v_rule.capacity - 1)
@@ -68,7 +68,7 @@ begin
     into v_tokens
     from private.rate_limits as l
     where l.action = take_rate_limit.action and l.subject = take_rate_limit.subject;
-    return greatest(1, ceil((1 - v_tokens) / v_rate));
+    return greatest(1, ceil((1 - v_tokens) / v_rate)::integer);
 end
 $$;
 

@@ -12,10 +12,10 @@ begin
     if jsonb_typeof(read_user_metadata.metadata) = 'string' then
         return (read_user_metadata.metadata #>> '{}')::jsonb;
     end if;
-    return coalesce(read_user_metadata.metadata, '{}');
+    return coalesce(read_user_metadata.metadata, '{}'::jsonb);
 exception
     when others then
-        return '{}';
+        return '{}'::jsonb;
 end
 $$;
 

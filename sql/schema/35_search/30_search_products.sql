@@ -39,6 +39,7 @@ begin
 exception
     when data_exception then
         perform private.fail('cursor_invalid', read_cursor.cursor);
+        return null;
 end
 $$;
 

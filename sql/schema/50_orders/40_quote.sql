@@ -26,6 +26,7 @@ create or replace function private.compute_quote(
 )
 returns private.quote
 language plpgsql
+stable
 set search_path = ''
 as $$
 declare

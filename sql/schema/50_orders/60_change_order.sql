@@ -49,11 +49,12 @@ language plpgsql
 set search_path = ''
 as $$
 declare
+    v_user_id uuid := private.require_user();
     v_order public.orders;
 begin
     select o.* into v_order
     from public.orders as o
-    where o.id = lock_own_order.order_id and o.user_id = private.require_user()
+    where o.id = lock_own_order.order_id and o.user_id = v_user_id
     for no key update;
     if not found then
         perform private.fail('order_not_found', lock_own_order.order_id::text);

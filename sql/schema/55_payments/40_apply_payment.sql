@@ -108,7 +108,7 @@ set search_path = ''
 as $$
 declare
     v_payment public.payments := private.lock_payment(apply_payment_result.payment_id);
-    v_status public.payment_status := apply_payment_result.status;
+    v_status public.payment_status := apply_payment_result.status::public.payment_status;
     v_order_status public.order_status;
     v_reason text := left(
         regexp_replace(apply_payment_result.reason, '[[:cntrl:]]+', ' ', 'g'), 300
@@ -118,6 +118,7 @@ begin
     perform private.act_as(
         case when apply_payment_result.source = 'operator' then 'system' else 'gateway' end
     );
+    perform set_config('mallgram.request_id', coalesce(apply_payment_result.request_id, ''), true);
     select o.status into strict v_order_status
     from public.orders as o where o.id = v_payment.order_id;
 

@@ -90,7 +90,7 @@ set search_path = ''
 as $$
 declare
     v_payment_id uuid;
-    v_swept jsonb := '[]';
+    v_swept jsonb := '[]'::jsonb;
 begin
     -- A check that was lost (its outbox row died) is asked for anew.
     for v_payment_id in
