@@ -30,7 +30,9 @@ create index rate_limits_refilled_at_idx on private.rate_limits (refilled_at);
 comment on table private.rate_limits is
 'Buckets in use, by (action, subject). Unlogged: a crash forgives.';
 
-create or replace function private.take_rate_limit(action text, subject text)
+create or replace function private.take_rate_limit(
+    action text, subject text, tokens integer default 1
+)
 returns integer
 language plpgsql
 set search_path = ''
@@ -46,12 +48,12 @@ begin
     v_rate := v_rule.capacity / extract(epoch from v_rule.refill)::double precision;
 
     insert into private.rate_limits as l (action, subject, tokens)
-    values (take_rate_limit.action, take_rate_limit.subject, v_rule.capacity - 1)
+    values (take_rate_limit.action, take_rate_limit.subject, v_rule.capacity - take_rate_limit.tokens)
     on conflict on constraint rate_limits_pkey do update
     set tokens = least(
             v_rule.capacity,
             l.tokens + v_rate * extract(epoch from clock_timestamp() - l.refilled_at)
-        ) - 1,
+        ) - take_rate_limit.tokens,
         refilled_at = clock_timestamp()
     where least(
         v_rule.capacity,
@@ -84,7 +86,9 @@ as $$
     ) as t (wait)
 $$;
 
-create or replace function private.require_rate_limit(action text, subject text)
+create or replace function private.require_rate_limit(
+    action text, subject text, tokens integer default 1
+)
 returns void
 language plpgsql
 set search_path = ''
@@ -93,7 +97,9 @@ declare
     v_wait integer;
     v_error private.error_codes;
 begin
-    v_wait := private.take_rate_limit(require_rate_limit.action, require_rate_limit.subject);
+    v_wait := private.take_rate_limit(
+        require_rate_limit.action, require_rate_limit.subject, require_rate_limit.tokens
+    );
     if v_wait > 0 then
         select * into strict v_error
         from private.error_codes as e where e.code = 'rate_limit_exceeded';
@@ -118,14 +124,15 @@ begin
 end
 $$;
 
-revoke all on function private.take_rate_limit(text, text) from public;
-revoke all on function private.require_rate_limit(text, text) from public;
+revoke all on function private.take_rate_limit(text, text, integer) from public;
+revoke all on function private.require_rate_limit(text, text, integer) from public;
 revoke all on function service.take_rate_limit(text, text) from public;
 grant execute on function service.take_rate_limit(text, text) to mallgram_service;
 
-comment on function private.take_rate_limit(text, text) is
-'Takes one token: 0 when there was one, else the seconds until there is.';
-comment on function private.require_rate_limit(text, text) is
-'Takes one token or refuses with rate_limit_exceeded and Retry-After.';
+comment on function private.take_rate_limit(text, text, integer) is
+'Takes tokens from a bucket that holds at least one (0 = only looks): answers 0, else the seconds '
+'until there is one.';
+comment on function private.require_rate_limit(text, text, integer) is
+'As take_rate_limit, refusing with rate_limit_exceeded and Retry-After.';
 comment on function service.take_rate_limit(text, text) is
 '{allowed, retry_after in seconds}. Definer because the buckets are closed to their callers.';

@@ -31,3 +31,21 @@ alter table public.addresses
 add constraint addresses_country_fkey
 foreign key (country) references public.countries (code) on delete restrict;
 create index addresses_country_idx on public.addresses (country);
+
+create or replace function private.caller_country()
+returns text
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select
+        coalesce((select u.country from public.users as u where u.id = (select auth.uid())), 'ZA')
+$$;
+
+revoke all on function private.caller_country() from public;
+grant execute on function private.caller_country() to anon, authenticated, service_role;
+
+comment on function private.caller_country() is
+'Country whose prices the caller sees when none is asked for: their own, else ZA. Definer because a '
+'guest has no row to see.';

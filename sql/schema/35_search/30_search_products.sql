@@ -76,11 +76,7 @@ declare
     v_sort text := coalesce(
         search_products.sort, case when v_query is null then 'newest' else 'relevance' end
     );
-    v_country text := coalesce(
-        search_products.country,
-        (select u.country from public.users as u where u.id = (select auth.uid())),
-        'ZA'
-    );
+    v_country text := coalesce(search_products.country, private.caller_country());
     v_en tsquery := websearch_to_tsquery('private.search_en'::regconfig, v_query);
     v_fr tsquery := websearch_to_tsquery('private.search_fr'::regconfig, v_query);
     v_categories uuid [];

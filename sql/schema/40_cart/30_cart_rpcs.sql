@@ -56,7 +56,7 @@ begin
         select l.* into v_problem
         from private.price_lines(
             array[v_item.listing_id], array[v_item.channel], array[v_item.quantity],
-            coalesce((select u.country from public.users as u where u.id = v_user_id), 'ZA')
+            private.caller_country()
         ) as l
         where l.problem not in ('stock_insufficient', 'product_not_sold_in_country');
         if found then

@@ -167,7 +167,7 @@ declare
     v_changes jsonb;
 begin
     if nullif(btrim(quote_cart.promo_code), '') is not null then
-        perform private.require_rate_limit('promo_check', 'user:' || v_user_id);
+        perform private.require_promo_guess(v_user_id);
     end if;
     v_cart_id := private.lock_cart(v_user_id);
     select
@@ -181,6 +181,7 @@ begin
     v_quote := private.compute_quote(
         v_user_id, v_ids, v_channels, v_quantities, quote_cart.country, quote_cart.promo_code
     );
+    perform private.count_promo_guess(v_user_id, v_quote.promo_problem);
 
     select
         coalesce(

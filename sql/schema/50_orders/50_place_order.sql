@@ -148,6 +148,10 @@ begin
         perform private.fail('cart_empty');
     end if;
 
+    if place_order.promo_code is not null then
+        perform private.require_promo_guess(v_user_id);
+    end if;
+
     -- Everyone takes stock rows in id order, so nobody waits in a circle.
     perform
     from public.product_stock as s
@@ -281,4 +285,4 @@ comment on function public.place_order(text, text, jsonb, text, jsonb, numeric) 
 'product_not_sold_in_country, quantity_below_minimum, quantity_above_maximum, '
 'quantity_not_in_steps, stock_insufficient, country_unknown, shipping_unavailable, '
 'address_invalid, address_not_found, address_country_mismatch, promo_code_* (as check_promo_code), '
-'total_changed (details hold the new quote), order_total_too_small.';
+'total_changed (details hold the new quote), order_total_too_small, rate_limit_exceeded.';

@@ -14,6 +14,7 @@ create table public.payments (
     action jsonb,
     failure_reason text,
     expires_at timestamptz,
+    superseded_at timestamptz,
     evidence_at timestamptz,
     paid_at timestamptz,
     checks integer not null default 0,
@@ -38,7 +39,7 @@ alter table public.payments enable row level security;
 
 create unique index payments_order_id_winner_key on public.payments (order_id) where is_winner;
 create unique index payments_order_id_live_key on public.payments (order_id, method, gateway)
-where status in ('pending', 'processing');
+where status in ('pending', 'processing') and superseded_at is null;
 create index payments_order_id_created_at_idx on public.payments (order_id, created_at);
 create index payments_user_id_idx on public.payments (user_id);
 create index payments_method_idx on public.payments (method);
@@ -59,6 +60,9 @@ comment on column public.payments.is_winner is
 'without winning and stands in private.payment_exceptions.';
 comment on column public.payments.action is
 'What the payer does next, as initialize answered it: {action: redirect | form | push, …}.';
+comment on column public.payments.superseded_at is
+'When a newer attempt of the same method and gateway took its place: its page expired, or its start '
+'was never heard of again. It is still polled until it ends.';
 comment on column public.payments.evidence_at is
 'When the gateway''s own answer was last applied.';
 comment on column public.payments.next_check_at is 'When the gateway is asked next; null = settled.';

@@ -125,12 +125,26 @@ begin
     end if;
 
     select u.* into strict v_user from public.users as u where u.id = v_order.user_id;
+    -- A page that has expired cannot be paid on, and a start without an answer for a minute has no
+    -- page that anybody saw: a new attempt takes their place, the polls follow the old one to its end.
+    update public.payments as p
+    set superseded_at = now()
+    where p.order_id = v_order.id
+        and p.method = v_route.method
+        and p.gateway = v_route.gateway
+        and p.status in ('pending', 'processing')
+        and p.superseded_at is null
+        and (
+            p.expires_at <= now()
+            or p.action is null and p.created_at <= now() - interval '1 minute'
+        );
     select p.* into v_payment
     from public.payments as p
     where p.order_id = v_order.id
         and p.method = v_route.method
         and p.gateway = v_route.gateway
-        and p.status in ('pending', 'processing');
+        and p.status in ('pending', 'processing')
+        and p.superseded_at is null;
     if not found then
         insert into public.payments as p (
             order_id, user_id, gateway, method, reference, amount, currency

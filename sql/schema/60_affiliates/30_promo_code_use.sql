@@ -60,6 +60,23 @@ as $$
     ) as r
 $$;
 
+create or replace function private.count_promo_guess(user_id uuid, problem text)
+returns void
+language sql
+set search_path = ''
+as $$
+    select private.take_rate_limit('promo_check', 'user:' || count_promo_guess.user_id)
+    where count_promo_guess.problem = 'promo_code_not_found'
+$$;
+
+create or replace function private.require_promo_guess(user_id uuid)
+returns void
+language sql
+set search_path = ''
+as $$
+    select private.require_rate_limit('promo_check', 'user:' || require_promo_guess.user_id, 0)
+$$;
+
 create or replace function private.reserve_promo_code(promo_code_id uuid, user_id uuid)
 returns void
 language plpgsql
@@ -114,6 +131,8 @@ end
 $$;
 
 revoke all on function private.resolve_promo_code(text, uuid, text, numeric) from public;
+revoke all on function private.count_promo_guess(uuid, text) from public;
+revoke all on function private.require_promo_guess(uuid) from public;
 revoke all on function private.count_promo_code_uses(uuid, uuid) from public;
 revoke all on function private.reserve_promo_code(uuid, uuid) from public;
 revoke all on function private.release_promo_code(uuid) from public;
@@ -121,6 +140,11 @@ revoke all on function private.use_promo_code(public.orders) from public;
 
 comment on function private.resolve_promo_code(text, uuid, text, numeric) is
 'What a code is worth to a person on a subtotal in a currency, or the error code why nothing.';
+comment on function private.count_promo_guess(uuid, text) is
+'Counts a code that was not found against the person who typed it.';
+comment on function private.require_promo_guess(uuid) is
+'Whether the person may still type codes; without this a hit would show among counted misses. '
+'Error: rate_limit_exceeded.';
 comment on function private.count_promo_code_uses(uuid, uuid) is
 'Orders of a person that hold or used the code.';
 comment on function private.reserve_promo_code(uuid, uuid) is
@@ -140,7 +164,7 @@ declare
     v_currency text;
     v_promo record;
 begin
-    perform private.require_rate_limit('promo_check', 'user:' || v_user_id);
+    perform private.require_promo_guess(v_user_id);
     select c.currency into v_currency
     from public.countries as c where c.code = check_promo_code.country;
     if not found then
@@ -148,6 +172,7 @@ begin
     end if;
     select * into v_promo
     from private.resolve_promo_code(check_promo_code.code, v_user_id, v_currency, 0);
+    perform private.count_promo_guess(v_user_id, v_promo.problem);
     -- Told, not raised: a refusal that rolled back would not count against guessing.
     if v_promo.problem is not null then
         return (
