@@ -231,6 +231,11 @@ values
     'Ce moyen de paiement demande le numéro de téléphone qui paie.'
 ),
 (
+    'payment_rejected', 409,
+    'The payment service refused the payment; nothing was charged. Please choose another way.',
+    'Le service a refusé le paiement ; rien n''a été débité. Choisissez un autre moyen.'
+),
+(
     'payment_transition_refused', 409,
     'The payment cannot move to this state.',
     'Le paiement ne peut pas passer à cet état.'

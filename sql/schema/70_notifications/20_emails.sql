@@ -8,10 +8,14 @@ create table private.emails (
     created_at timestamptz not null default now(),
     sent_at timestamptz,
     message_id text,
+    rejected_at timestamptz,
+    reject_reason text,
     constraint emails_template_is_known
     check (template in ('welcome', 'order_placed', 'payment_received')),
     constraint emails_template_key unique nulls not distinct (template, user_id, order_id),
-    constraint emails_sent_has_message_id check ((sent_at is null) = (message_id is null))
+    constraint emails_sent_has_message_id check ((sent_at is null) = (message_id is null)),
+    constraint emails_rejected_has_reason check ((rejected_at is null) = (reject_reason is null)),
+    constraint emails_end_once check (sent_at is null or rejected_at is null)
 );
 
 alter table private.emails enable row level security;
@@ -110,7 +114,10 @@ as $$
     inner join public.users as u on e.user_id = u.id
     left join public.orders as o on e.order_id = o.id
     left join public.currencies as c on o.currency = c.code
-    where e.id = begin_email.email_id and e.sent_at is null and u.email is not null
+    where e.id = begin_email.email_id
+        and e.sent_at is null
+        and e.rejected_at is null
+        and u.email is not null
 $$;
 
 create or replace function service.record_email_sent(email_id uuid, message_id text)
@@ -121,17 +128,34 @@ set search_path = ''
 as $$
     update private.emails as e
     set sent_at = now(), message_id = record_email_sent.message_id
-    where e.id = record_email_sent.email_id and e.sent_at is null
+    where e.id = record_email_sent.email_id and e.sent_at is null and e.rejected_at is null
+    returning null::jsonb
+$$;
+
+create or replace function service.record_email_rejected(email_id uuid, reason text)
+returns jsonb
+language sql
+security definer
+set search_path = ''
+as $$
+    update private.emails as e
+    set rejected_at = now(), reject_reason = left(record_email_rejected.reason, 300)
+    where e.id = record_email_rejected.email_id and e.sent_at is null and e.rejected_at is null
     returning null::jsonb
 $$;
 
 revoke all on function service.begin_email(uuid) from public;
+revoke all on function service.record_email_rejected(uuid, text) from public;
 revoke all on function service.record_email_sent(uuid, text) from public;
 grant execute on function service.begin_email(uuid) to mallgram_service;
+grant execute on function service.record_email_rejected(uuid, text) to mallgram_service;
 grant execute on function service.record_email_sent(uuid, text) to mallgram_service;
 
 comment on function service.begin_email(uuid) is
-'{email_id, template, recipient, recipient_name, language, data}, null when it is sent or its '
-'recipient is gone. Definer because mails are closed to the service.';
+'{email_id, template, recipient, recipient_name, language, data}, null when it is sent, refused or '
+'its recipient is gone. Definer because mails are closed to the service.';
+comment on function service.record_email_rejected(uuid, text) is
+'Ends a mail that its recipient''s server refuses for good. Definer because mails are closed to the '
+'service.';
 comment on function service.record_email_sent(uuid, text) is
 'Stamps a mail sent, once. Definer because mails are closed to the service.';
