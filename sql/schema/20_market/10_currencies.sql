@@ -20,56 +20,67 @@ create policy select_all on public.currencies for select to anon, authenticated 
 comment on policy select_all on public.currencies is 'Public reference data.';
 grant select on public.currencies to anon, authenticated, service_role;
 
+-- Functions of the checkout are plpgsql where SQL would read as well: plpgsql keeps its plans for
+-- the session, a SQL function with a pinned search_path is planned anew at every call.
+
 create or replace function private.round_money(amount numeric, currency text)
 returns numeric
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-    select
-        round(round_money.amount, c.minor_unit)
-    from public.currencies as c
-    where c.code = round_money.currency
+begin
+    return (
+        select round(round_money.amount, c.minor_unit)
+        from public.currencies as c
+        where c.code = round_money.currency
+    );
+end
 $$;
 
 create or replace function private.split_money(total numeric, weights numeric [], currency text)
 returns numeric []
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-    with unit as (
-        select 10::numeric ^ -c.minor_unit as step
-        from public.currencies as c
-        where c.code = split_money.currency
-    ),
+declare
+    v_step numeric;
+    v_whole numeric;
+begin
+    if split_money.total = 0 then
+        return array_fill(0::numeric, array[cardinality(split_money.weights)]);
+    end if;
+    select 10::numeric ^ -c.minor_unit into strict v_step
+    from public.currencies as c where c.code = split_money.currency;
+    select sum(x) into strict v_whole from unnest(split_money.weights) as x;
 
-    part as (
-        select
-            w.position,
-            split_money.total * w.weight / s.whole as exact,
-            trunc(split_money.total * w.weight / s.whole / unit.step) * unit.step as floored,
-            unit.step
-        from unnest(split_money.weights) with ordinality as w (weight, position)
-        cross join unit
-        cross join (select sum(x) as whole from unnest(split_money.weights) as x) as s
-    ),
+    return (
+        with part as (
+            select
+                w.position,
+                split_money.total * w.weight / v_whole as exact,
+                trunc(split_money.total * w.weight / v_whole / v_step) * v_step as floored
+            from unnest(split_money.weights) with ordinality as w (weight, position)
+        ),
 
-    ranked as (
-        select
-            p.position,
-            p.floored,
-            p.step,
-            row_number() over (order by p.exact - p.floored desc, p.position) as place,
-            round((split_money.total - sum(p.floored) over ()) / p.step) as missing
-        from part as p
-    )
-
-    select
-        array_agg(
-            r.floored + case when r.place <= r.missing then r.step else 0 end order by r.position
+        ranked as (
+            select
+                p.position,
+                p.floored,
+                row_number() over (order by p.exact - p.floored desc, p.position) as place,
+                round((split_money.total - sum(p.floored) over ()) / v_step) as missing
+            from part as p
         )
-    from ranked as r
+
+        select
+            array_agg(
+                r.floored + case when r.place <= r.missing then v_step else 0 end
+                order by r.position
+            )
+        from ranked as r
+    );
+end
 $$;
 
 revoke all on function private.round_money(numeric, text) from public;

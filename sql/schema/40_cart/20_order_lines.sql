@@ -69,10 +69,12 @@ create or replace function private.price_lines(
     country text
 )
 returns setof private.order_line
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+    return query
     select
         i.line_number::integer,
         i.listing_id,
@@ -82,13 +84,14 @@ as $$
         l.name_fr,
         pp.currency,
         pp.amount,
-        private.round_money(
-            pp.amount * (100 - greatest(
-                coalesce(t.discount_percent, 0),
-                case when i.quantity >= l.bulk_min_quantity then l.bulk_discount_percent else 0 end
-            )) / 100,
-            pp.currency
-        ),
+        -- a listed price is rounded already: only a discounted one is rounded again
+        case
+            when greatest(t.discount_percent, b.discount_percent) > 0 then private.round_money(
+                pp.amount * (100 - greatest(t.discount_percent, b.discount_percent)) / 100,
+                pp.currency
+            )
+            else pp.amount
+        end::numeric(12, 2),
         coalesce(s.available, 0),
         case
             when l.id is null then 'product_not_found'
@@ -128,12 +131,17 @@ as $$
         on l.id = pp.listing_id and pp.country = price_lines.country
     left join public.product_stock as s on l.id = s.listing_id
     left join lateral (
+        select l.bulk_discount_percent as discount_percent
+        where i.quantity >= l.bulk_min_quantity
+    ) as b on true
+    left join lateral (
         select pt.discount_percent
         from public.price_tiers as pt
         where i.channel = 'wholesale'
             and pt.retailer_product_id = l.id
             and pt.quantities @> i.quantity
-    ) as t on true
+    ) as t on true;
+end
 $$;
 
 revoke all on function private.read_items(jsonb) from public;

@@ -19,27 +19,26 @@ create or replace function private.log_order_event(
     note text default null
 )
 returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
+declare
+    v_caller uuid := auth.uid();
+    v_type text := nullif(current_setting('mallgram.actor_type', true), '');
+    v_id uuid := nullif(current_setting('mallgram.actor_id', true), '')::uuid;
+begin
+    if v_type is null then
+        v_type := case when v_caller is null then 'system' else 'user' end;
+        v_id := v_caller;
+    end if;
     insert into public.order_events (
         order_id, user_id, kind, from_status, to_status, actor_type, actor_id, note
     )
-    select
-        log_order_event.order_id,
-        log_order_event.user_id,
-        log_order_event.kind,
-        log_order_event.from_status,
-        log_order_event.to_status,
-        coalesce(a.said_type, case when a.caller is null then 'system' else 'user' end),
-        case when a.said_type is null then a.caller else a.said_id end,
-        log_order_event.note
-    from (
-        select
-            nullif(current_setting('mallgram.actor_type', true), '') as said_type,
-            nullif(current_setting('mallgram.actor_id', true), '')::uuid as said_id,
-            auth.uid() as caller
-    ) as a
+    values (
+        log_order_event.order_id, log_order_event.user_id, log_order_event.kind,
+        log_order_event.from_status, log_order_event.to_status, v_type, v_id, log_order_event.note
+    );
+end
 $$;
 
 revoke all on function private.act_as(text, uuid) from public;
