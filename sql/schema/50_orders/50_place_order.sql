@@ -262,14 +262,15 @@ create or replace function public.place_order(
     expected_total numeric default null
 )
 returns public.orders
-language sql
+language plpgsql
 set search_path = ''
 as $$
-    select
-        private.place_order(
-            place_order.idempotency_key, place_order.country, place_order.address,
-            place_order.promo_code, place_order.items, place_order.expected_total
-        )
+begin
+    return private.place_order(
+        place_order.idempotency_key, place_order.country, place_order.address,
+        place_order.promo_code, place_order.items, place_order.expected_total
+    );
+end
 $$;
 
 revoke all on function public.place_order(text, text, jsonb, text, jsonb, numeric) from public;

@@ -31,16 +31,20 @@ returns void
 language plpgsql
 set search_path = ''
 as $$
-declare
-    v_email_id uuid;
 begin
-    insert into private.emails (template, user_id, order_id)
-    values (emit_email.template, emit_email.user_id, emit_email.order_id)
-    on conflict on constraint emails_template_key do nothing
-    returning id into v_email_id;
-    if v_email_id is not null then
-        perform private.emit('send_email', jsonb_build_object('email_id', v_email_id));
-    end if;
+    with email as (
+        insert into private.emails (template, user_id, order_id)
+        values (emit_email.template, emit_email.user_id, emit_email.order_id)
+        on conflict on constraint emails_template_key do nothing
+        returning id
+    )
+
+    insert into private.outbox (job, args, request_id)
+    select
+        'send_email',
+        jsonb_build_object('email_id', e.id),
+        nullif(current_setting('mallgram.request_id', true), '')
+    from email as e;
 end
 $$;
 
