@@ -1,0 +1,1 @@
+"""The edge: gateways' webhooks in, external APIs out, and a thin /api/v1 over PostgREST."""

@@ -1,0 +1,5 @@
+"""E-mail over SMTP."""
+
+from edge_workers.providers.smtp.mail import SmtpMail
+
+__all__ = ["SmtpMail"]

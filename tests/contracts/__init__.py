@@ -1,0 +1,1 @@
+"""One suite that every provider has to pass, whatever it speaks."""
