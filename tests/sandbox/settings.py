@@ -1,0 +1,58 @@
+"""What the sandbox is told by its environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class MissingSetting(Exception):
+    """A variable that the sandbox cannot do without is not set."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One frozen value, read once at the start."""
+
+    port: int
+    url: str
+    """Where browsers and adapters reach the sandbox."""
+    public_url: str
+    """Where the shop's edge listens: the default target of webhooks."""
+    state_dir: Path
+    smtp_port: int
+    smtp_user: str
+    smtp_password: str
+    tls_cert: Path
+    tls_key: Path
+    kora_secret_key: str
+    step_seconds: float
+    """How long a test number or payout takes to decide by itself."""
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the environment; raises `MissingSetting` with the name of what is missing."""
+
+    def wanted(name: str) -> str:
+        value = environment.get(name, "").strip()
+        if not value:
+            raise MissingSetting(f"{name} is not set")
+        return value
+
+    port = int(environment.get("SANDBOX_PORT") or 54390)
+    url = (environment.get("SANDBOX_URL") or f"http://127.0.0.1:{port}").rstrip("/")
+    return Settings(
+        port=port,
+        url=url,
+        public_url=(environment.get("PUBLIC_URL") or "http://127.0.0.1:3000").rstrip("/"),
+        state_dir=Path(wanted("SANDBOX_STATE_DIR")),
+        smtp_port=int(environment.get("SANDBOX_SMTP_PORT") or 54325),
+        smtp_user=wanted("SMTP_USER"),
+        smtp_password=wanted("SMTP_PASSWORD"),
+        tls_cert=Path(wanted("SANDBOX_TLS_CERT")),
+        tls_key=Path(wanted("SANDBOX_TLS_KEY")),
+        kora_secret_key=wanted("KORA_PAY_SECRET_KEY"),
+        step_seconds=float(environment.get("SANDBOX_STEP_SECONDS") or 1.0),
+    )
