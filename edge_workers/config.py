@@ -1,0 +1,128 @@
+"""Settings of the edge and the workers: the environment, read once, checked, frozen.
+
+`.env.example` lists every name. A provider whose secret is missing is disabled, never defaulted.
+"""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _check_base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an absolute http or https URL")
+    if parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError("must carry no query, fragment or credentials")
+    return value.rstrip("/")
+
+
+BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+class Settings(BaseSettings):
+    """One frozen object built in `create_app` and at a worker's start.
+
+    Field names are the environment's names in lower case. Secrets never show in a repr, a log or
+    a validation error.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+    # Where things are.
+    port: int = Field(default=3000, ge=1, le=65535)
+    public_url: BaseUrl
+    """Where gateways and browsers reach the edge from outside."""
+    frontend_url: BaseUrl
+    """Where a browser is sent after it paid."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins whose scripts may call the edge: exact scheme://host[:port], comma separated."""
+    trusted_proxy_hops: int = Field(default=0, ge=0, le=5)
+    """Reverse proxies of ours before the edge; 0 takes the socket's own address."""
+    log_level: LogLevel = "INFO"
+    swagger_ui_dir: str = "node_modules/swagger-ui-dist"
+
+    # Database.
+    database_url: SecretStr
+    """libpq URL of the login role mallgram_service."""
+    database_session_url: SecretStr | None = None
+    """The same without a transaction pooler in between (LISTEN); default is database_url."""
+    database_pool_size: int = Field(default=8, ge=1, le=100)
+    redis_url: SecretStr | None = None
+
+    # Supabase.
+    supabase_url: BaseUrl
+    supabase_anon_key: SecretStr
+    supabase_service_role_key: SecretStr | None = None
+    """Used by storage uploads of the sync; it serves no request."""
+    supabase_jwt_secret: SecretStr | None = None
+    """HS256 secret of Supabase Auth's tokens, where the project has one."""
+    supabase_jwks_url: BaseUrl | None = None
+    """Where Supabase Auth publishes its signing keys, where the project has some."""
+
+    # Payments.
+    payment_timeout_seconds: float = Field(default=10.0, gt=0, le=30)
+    """How long a gateway may take to answer; beyond it the outcome is unknown."""
+    kora_pay_secret_key: SecretStr | None = None
+    kora_pay_base_url: BaseUrl = "https://api.korapay.com"
+    kora_pay_bank_charges: bool = False
+    """Take ZAR EFT through Kora's pay-with-bank charge instead of its hosted page."""
+    kora_pay_bank_charges_in_cents: bool = False
+    """Whether that charge wants cents; the documentation is of two minds."""
+    mtn_api_key: SecretStr | None = None
+    orange_api_key: SecretStr | None = None
+
+    # Mail.
+    smtp_host: str | None = None
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_starttls: bool = True
+    smtp_ca_file: str | None = None
+    from_email: str | None = None
+
+    # Suppliers and AI.
+    alibaba_api_key: SecretStr | None = None
+    alibaba_api_secret: SecretStr | None = None
+    alibaba_base_url: BaseUrl | None = None
+    aliexpress_api_key: SecretStr | None = None
+    aliexpress_base_url: BaseUrl | None = None
+    openai_api_key: SecretStr | None = None
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(_check_base_url(origin))
+            if parts.path or origin != f"{parts.scheme}://{parts.netloc}":
+                raise ValueError("each origin is scheme://host[:port] and nothing more")
+        return value
+
+    @property
+    def session_url(self) -> str:
+        """libpq URL for a connection that keeps its session, as LISTEN needs."""
+        return (self.database_session_url or self.database_url).get_secret_value()
+
+
+def load_settings() -> Settings:
+    """Settings from the environment.
+
+    Raises pydantic's ValidationError naming what is missing or malformed, without any value.
+    """
+    return Settings()  # type: ignore[call-arg]  # filled from the environment

@@ -1,0 +1,41 @@
+"""What an app is made of, built once in `create_app` and reached by views through `parts()`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from flask import current_app
+
+if TYPE_CHECKING:
+    import httpx
+
+    from edge_workers.cache import Cache
+    from edge_workers.config import Settings
+    from edge_workers.db import Database
+    from edge_workers.errors import ErrorTexts
+    from edge_workers.rest import DataApi
+    from edge_workers.security import TokenVerifier
+
+EXTENSION = "mallgram"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The app's own settings and connections. All of it is thread-safe."""
+
+    settings: Settings
+    database: Database
+    data_api: DataApi
+    http: httpx.Client
+    """For Supabase's services."""
+    auth_http: httpx.Client
+    """For Supabase Auth."""
+    cache: Cache
+    tokens: TokenVerifier
+    texts: ErrorTexts
+
+
+def parts() -> Parts:
+    """The parts of the app that serves this request."""
+    return cast("Parts", current_app.extensions[EXTENSION])

@@ -1,0 +1,1 @@
+"""One blueprint a concern. A view reads, checks, calls, answers."""
