@@ -1,0 +1,65 @@
+"""Notifications: one message for each event, recipient and template."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from edge_workers.log import bind_context, get_logger
+from edge_workers.providers import registry
+from edge_workers.providers.contracts.mail import Email
+from edge_workers.providers.errors import Rejected
+from worker import mail
+from worker.task import Task
+
+_FALLBACK_DOMAIN: Final = "mallgram.invalid"
+
+log = get_logger(__name__)
+
+
+def send_email(task: Task, *, email_id: str) -> None:
+    """Write and send one mail, once it is certain that it was not sent or withdrawn before.
+
+    A crash between sending and recording sends it twice, under the same Message-ID: of the two
+    mistakes the smaller. Raises Unavailable when the mail server cannot take it now.
+    """
+    bind_context(email_id=email_id)
+    email: dict[str, Any] | None = task.database.call("begin_email", email_id=email_id)
+    if email is None:
+        return
+    data: dict[str, Any] = email["data"]
+    shop_url = task.settings.frontend_url
+    order_id = data.get("order_id")
+    message = mail.render(
+        email["template"],
+        email["language"],
+        data,
+        shop_url=shop_url,
+        order_url=f"{shop_url}/orders/{order_id}" if order_id else shop_url,
+    )
+    message_id = f"<{email_id}@{_sender_domain(task.settings.from_email)}>"
+    try:
+        registry.mail_provider(task.settings).send(
+            Email(
+                message_id=message_id,
+                recipient=email["recipient"],
+                recipient_name=mail.single_line(email["recipient_name"] or "") or None,
+                subject=message.subject,
+                text=message.text,
+                html=message.html,
+                language=email["language"],
+            )
+        )
+    except Rejected as error:
+        task.database.call("record_email_rejected", email_id=email_id, reason=error.code)
+        log.warning("email.rejected", template=email["template"], code=error.code)
+        return
+    task.database.call("record_email_sent", email_id=email_id, message_id=message_id)
+    log.info("email.sent", template=email["template"], language=email["language"])
+
+
+def _sender_domain(from_email: str | None) -> str:
+    """The domain of our own address, also when it is written `Name <address>`."""
+    address = (from_email or "").rpartition("<")[2].rstrip("> ")
+    domain = address.rpartition("@")[2]
+    return domain if urlsplit(f"//{domain}").hostname else _FALLBACK_DOMAIN

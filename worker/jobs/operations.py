@@ -1,0 +1,27 @@
+"""Operations: what has served its time goes."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from edge_workers.log import get_logger
+from worker.task import Task
+
+BATCH: Final = 1_000
+SECONDS: Final = 15.0
+
+log = get_logger(__name__)
+
+
+def archive(task: Task) -> None:
+    """Remove rows past their retention, batch by batch, for at most `SECONDS`."""
+    deadline = time.monotonic() + SECONDS
+    removed: dict[str, int] = {}
+    while time.monotonic() < deadline:
+        batch: dict[str, int] = task.database.call("apply_retention", batch=BATCH)
+        for table, rows in batch.items():
+            removed[table] = removed.get(table, 0) + rows
+        if not any(rows >= BATCH for rows in batch.values()):
+            break
+    log.info("retention.applied", **removed)
