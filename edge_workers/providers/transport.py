@@ -142,7 +142,7 @@ class Transport:
         with self._lock:
             if self._client is None or self._client[0] != os.getpid():
                 client = httpx.Client(
-                    transport=_DeadlineTransport(),
+                    transport=_DeadlineTransport(self.base_url.startswith("https:")),
                     timeout=httpx.Timeout(
                         self.timeout_seconds, connect=min(CONNECT_SECONDS, self.timeout_seconds)
                     ),
@@ -252,9 +252,9 @@ class _DeadlineBackend(httpcore.NetworkBackend):
 class _DeadlineTransport(httpx.HTTPTransport):
     """httpx over a pool with that backend; httpx itself has no parameter for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_encrypted: bool) -> None:
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
+            ssl_context=httpx.create_ssl_context(trust_env=False) if is_encrypted else None,
             max_connections=64,
             max_keepalive_connections=16,
             keepalive_expiry=5.0,

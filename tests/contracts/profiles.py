@@ -10,20 +10,23 @@ from pydantic import SecretStr
 
 from tests.sandbox.running import KORA_SECRET_KEY, SMTP_PASSWORD, SMTP_USER, RunningSandbox
 
+KORA_SECRET = SecretStr(KORA_SECRET_KEY)
+SMTP_SECRET = SecretStr(SMTP_PASSWORD)
+
 
 @dataclass(frozen=True)
 class ProviderValues:
     """What `registry.ProviderSettings` asks for."""
 
     kora_pay_base_url: str
-    kora_pay_secret_key: SecretStr | None = SecretStr(KORA_SECRET_KEY)
+    kora_pay_secret_key: SecretStr | None = KORA_SECRET
     kora_pay_bank_charges: bool = False
     kora_pay_bank_charges_in_cents: bool = False
     payment_timeout_seconds: float = 5.0
     smtp_host: str | None = "127.0.0.1"
     smtp_port: int = 25
     smtp_user: str | None = SMTP_USER
-    smtp_password: SecretStr | None = SecretStr(SMTP_PASSWORD)
+    smtp_password: SecretStr | None = SMTP_SECRET
     smtp_starttls: bool = True
     smtp_ca_file: str | None = None
     from_email: str | None = "Mallgram <shop@mallgram.example>"
@@ -74,11 +77,11 @@ class Profile:
 PROFILES: dict[str, Profile] = {
     "kora": Profile(
         ways=(
-            Way("kora_checkout", Decimal("12500"), "XAF", "CM", None, "redirect"),
+            Way("kora_checkout", Decimal(12500), "XAF", "CM", None, "redirect"),
             Way("card", Decimal("199.90"), "ZAR", "ZA", None, "redirect"),
             Way("eft", Decimal("149.95"), "ZAR", "ZA", None, "redirect"),
-            Way("mtn_momo", Decimal("5000"), "XAF", "CM", "+237671112233", "push"),
-            Way("orange_money", Decimal("7500"), "XAF", "CM", "+237691112233", "push"),
+            Way("mtn_momo", Decimal(5000), "XAF", "CM", "+237671112233", "push"),
+            Way("orange_money", Decimal(7500), "XAF", "CM", "+237691112233", "push"),
         ),
         create_operation="initialize",
         signs_webhooks=True,

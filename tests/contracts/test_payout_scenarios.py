@@ -1,4 +1,4 @@
-"""Every payout rail against the sandbox. The rule: an unknown outcome is asked for, never resent."""
+"""Every payout rail against the sandbox: an unknown outcome is asked for, never sent again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from edge_workers.providers import registry
 from edge_workers.providers.contracts.payouts import PayoutRequest, PayoutResult
 from edge_workers.providers.errors import Misconfigured, Rejected, Unavailable
-from tests.contracts.peer import Peer, Said, peer
+from tests.contracts.peer import Said, peer
 from tests.contracts.profiles import PROFILES, ProviderValues
 from tests.sandbox.running import RunningSandbox
 
@@ -152,8 +152,8 @@ def test_what_comes_before_a_payout_exists_is_a_fact(
 
 
 @pytest.mark.parametrize("rail", RAILS)
-def test_a_payout_event_is_no_payment_event(
-    rail: str, sandbox: RunningSandbox, shop: Peer, values: ProviderValues
+def test_a_payout_that_waits_is_pending_until_it_is_paid(
+    rail: str, sandbox: RunningSandbox, values: ProviderValues
 ) -> None:
     provider = registry.payout_provider(rail, values)
     request = a_payout(account="+237671110002")

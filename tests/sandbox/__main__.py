@@ -48,7 +48,7 @@ def main() -> int:
 
     stopping = threading.Event()
 
-    def stop(signal_number: int, frame: FrameType | None) -> None:
+    def stop(_signal: int, _frame: FrameType | None) -> None:
         stopping.set()
 
     signal.signal(signal.SIGTERM, stop)

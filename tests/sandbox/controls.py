@@ -19,10 +19,14 @@ class BadControl(Exception):
 def blueprint(world: World, mail: MailSink) -> Blueprint:
     """Controls, health and pages."""
     views = Blueprint("controls", __name__)
+    _add_lists(views, world, mail)
+    _add_pages(views, world, mail)
+    _add_controls(views, world)
+    return views
 
-    @views.errorhandler(BadControl)
-    def refused(error: BadControl) -> tuple[Response, int]:
-        return jsonify({"error": str(error)}), 400
+
+def _add_lists(views: Blueprint, world: World, mail: MailSink) -> None:
+    """What was received and sent."""
 
     @views.get("/_sandbox/health")
     def health() -> Response:
@@ -32,12 +36,48 @@ def blueprint(world: World, mail: MailSink) -> Blueprint:
     def list_mail() -> Response:
         return jsonify(mail.received(request.args.get("to")))
 
+    @views.get("/_sandbox/calls")
+    def list_calls() -> Response:
+        return jsonify(world.calls.listed(request.args.get("provider")))
+
+    @views.get("/_sandbox/deliveries")
+    def list_deliveries() -> Response:
+        return jsonify(world.deliveries.listed(request.args.get("provider")))
+
+
+def _add_pages(views: Blueprint, world: World, mail: MailSink) -> None:
+    """For people."""
+
     @views.get("/_sandbox/mail/<id_>")
     def show_mail(id_: str) -> Any:
         message = mail.message(id_)
         if message is None:
             return render_template("missing.html", language="en"), 404
         return render_template("mail.html", mail=message)
+
+    @views.get("/")
+    def index() -> str:
+        payments = [
+            {**payment, "gateway": name}
+            for name, gateway in world.gateways.items()
+            for payment in gateway.recent()
+        ]
+        return render_template(
+            "index.html",
+            payments=payments,
+            mails=mail.received()[:50],
+            calls=list(reversed(world.calls.listed()))[:30],
+            deliveries=list(reversed(world.deliveries.listed()))[:30],
+            faults=world.faults.waiting(),
+        )
+
+
+def _add_controls(views: Blueprint, world: World) -> None:
+    """What the customer does, and faults."""
+
+    @views.errorhandler(BadControl)
+    def refused(error: BadControl) -> tuple[Response, int]:
+        return jsonify({"error": str(error)}), 400
 
     @views.post("/_sandbox/payments/<gateway>/<reference>")
     def decide(gateway: str, reference: str) -> Any:
@@ -64,32 +104,6 @@ def blueprint(world: World, mail: MailSink) -> Blueprint:
         world.faults.clear()
         return "", 204
 
-    @views.get("/_sandbox/calls")
-    def list_calls() -> Response:
-        return jsonify(world.calls.listed(request.args.get("provider")))
-
-    @views.get("/_sandbox/deliveries")
-    def list_deliveries() -> Response:
-        return jsonify(world.deliveries.listed(request.args.get("provider")))
-
-    @views.get("/")
-    def index() -> str:
-        payments = [
-            {**payment, "gateway": name}
-            for name, gateway in world.gateways.items()
-            for payment in gateway.recent()
-        ]
-        return render_template(
-            "index.html",
-            payments=payments,
-            mails=mail.received()[:50],
-            calls=list(reversed(world.calls.listed()))[:30],
-            deliveries=list(reversed(world.deliveries.listed()))[:30],
-            faults=world.faults.waiting(),
-        )
-
-    return views
-
 
 def _json_object() -> dict[str, Any]:
     body = request.get_json(force=True, silent=True)
@@ -110,6 +124,8 @@ def _decision(body: dict[str, Any]) -> Decision:
         collected = None if amount is None else Decimal(str(amount))
     except InvalidOperation:
         raise BadControl("amount must be a number") from None
+    if collected is not None and not collected.is_finite():
+        raise BadControl("amount must be finite")
     currency = body.get("currency")
     if currency is not None and not isinstance(currency, str):
         raise BadControl("currency must be a text")

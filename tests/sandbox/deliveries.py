@@ -8,10 +8,10 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import queue
 import threading
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from tests.sandbox.journal import Journal
 
 KIND = "delivery"
 ATTEMPTS = 60
+SENDERS = 16
 LONGEST_DELAY = 60.0
 REORDER_PATIENCE = 3.0
 """Seconds after which a webhook that was held back goes out even if none followed."""
@@ -58,7 +59,7 @@ class Deliveries:
         self._due: list[tuple[float, int, str]] = []
         self._order = itertools.count()
         self._held: dict[str, _Held] = {}
-        self._senders = ThreadPoolExecutor(max_workers=16, thread_name_prefix="delivery")
+        self._ready: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._client = httpx.Client(timeout=10.0, follow_redirects=False, trust_env=False)
         self._stopping = False
 
@@ -68,13 +69,15 @@ class Deliveries:
             if delivery["status"] == "waiting":
                 self._schedule(delivery["id"], 0.0)
         threading.Thread(target=self._run, name="deliveries", daemon=True).start()
+        for number in range(SENDERS):
+            name = f"delivery-{number}"
+            threading.Thread(target=self._send_forever, name=name, daemon=True).start()
 
     def stop(self) -> None:
         """Send no more; what waits is in the journal."""
         with self._condition:
             self._stopping = True
             self._condition.notify()
-        self._senders.shutdown(wait=False, cancel_futures=True)
 
     def send(self, webhook: Webhook, forged: Webhook) -> None:
         """Queue a webhook; `forged` goes before it when that fault is ordered."""
@@ -147,7 +150,11 @@ class Deliveries:
                 if self._stopping:
                     return
                 _, _, id_ = heapq.heappop(self._due)
-                self._senders.submit(self._attempt, id_)
+                self._ready.put(id_)
+
+    def _send_forever(self) -> None:
+        while not self._stopping:
+            self._attempt(self._ready.get())
 
     def _attempt(self, id_: str) -> None:
         delivery = self._journal.get(KIND, id_)

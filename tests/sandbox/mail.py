@@ -71,7 +71,7 @@ class MailSink:
 
 def _authenticator(user: str, password: str) -> Any:
     def check(
-        server: SMTP, session: Session, envelope: Envelope, mechanism: str, login: Any
+        _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, login: Any
     ) -> AuthResult:
         is_right = (
             isinstance(login, LoginPassword)
@@ -91,7 +91,7 @@ class _Handler:
         self._faults = faults
 
     async def handle_RCPT(  # noqa: N802
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if address.lower().startswith("bounce"):
             return "550 5.1.1 No such mailbox"
@@ -100,7 +100,7 @@ class _Handler:
         return "250 2.1.5 OK"
 
     async def handle_DATA(  # noqa: N802
-        self, server: SMTP, session: Session, envelope: Envelope
+        self, _server: SMTP, _session: Session, envelope: Envelope
     ) -> str:
         fault = self._faults.take_for_call("smtp", "send")
         if fault is not None and fault.kind in ("error", "rate_limit", "malformed"):

@@ -10,6 +10,8 @@ from edge_workers.providers.errors import Rejected
 MINOR_UNITS: dict[str, int] = {"XAF": 0, "XOF": 0, "ZAR": 2, "NGN": 2, "KES": 2, "GHS": 2}
 """Decimal places by ISO 4217; a currency that is not listed is refused before anything is sent."""
 
+_MOST_DIGITS = 15
+
 _plain_number = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?\Z")
 
 
@@ -22,12 +24,11 @@ def checked_amount(amount: Decimal, currency: str) -> Decimal:
     places = MINOR_UNITS.get(currency)
     if places is None:
         raise Rejected("The currency is not known here.", code="currency_unsupported")
-    if not isinstance(amount, Decimal) or not amount.is_finite() or amount <= 0:
+    if not amount.is_finite() or amount <= 0:
         raise Rejected("The amount is not a positive decimal number.", code="amount_invalid")
-    if amount != amount.quantize(Decimal(1).scaleb(-places)):
+    if amount.adjusted() >= _MOST_DIGITS or amount != round(amount, places):
         raise Rejected(f"The amount has more than {places} decimals.", code="amount_invalid")
-    whole = amount.to_integral_value()
-    return whole if amount == whole else amount.normalize()
+    return Decimal(round(amount)) if amount == round(amount) else amount.normalize()
 
 
 def amount_from(value: object) -> Decimal | None:
@@ -37,4 +38,4 @@ def amount_from(value: object) -> Decimal | None:
     if isinstance(value, str) and not _plain_number.match(value):
         return None
     amount = Decimal(value)
-    return amount if amount.is_finite() and amount.adjusted() < 15 else None
+    return amount if amount.is_finite() and amount.adjusted() < _MOST_DIGITS else None

@@ -225,7 +225,7 @@ class KoraPayments:
             return WebhookLocation()
         return WebhookLocation(references=_references(body.data))
 
-    def verify(self, request: WebhookRequest, secrets: Sequence[str] = ()) -> None:
+    def verify(self, request: WebhookRequest, secrets: Sequence[str] = ()) -> None:  # noqa: ARG002
         """Raise `Unverified` unless the signature over `data` fits."""
         given = request.header(SIGNATURE_HEADER)
         if not given:
@@ -265,7 +265,7 @@ class KoraPayments:
             status=mapping.CHARGE_STATUS.get(status, "pending") if kind == "payment" else "pending",
         )
 
-    def answer(self, event: WebhookEvent | None) -> WebhookAnswer:
+    def answer(self, event: WebhookEvent | None) -> WebhookAnswer:  # noqa: ARG002
         """Kora reads the status alone and repeats for 72 hours until it is 200."""
         return WebhookAnswer()
 

@@ -168,12 +168,13 @@ class _Session:
 
     def close(self) -> None:
         """Say goodbye; by now nothing that goes wrong here matters."""
-        if self._client is not None:
+        if self._client is None:
+            return
+        with contextlib.suppress(OSError):
             if self._client.sock is not None:
                 self._client.sock.settimeout(1.0)
-            with contextlib.suppress(OSError):
                 self._client.quit()
-            self._client.close()
+        self._client.close()
 
     def _left(self) -> float:
         left = self._deadline - time.monotonic()
@@ -195,7 +196,7 @@ def _expect(code: int, wanted: int) -> None:
 
 @contextlib.contextmanager
 def _mapped_errors(session: _Session) -> Iterator[None]:
-    """smtplib's errors as ours: 4xx is for later, 5xx a fact, silence depends on how far it got."""
+    """Errors of smtplib as ours: 4xx is for later, 5xx a fact, silence as far as it had got."""
     try:
         yield
     except smtplib.SMTPConnectError as error:
