@@ -24,7 +24,8 @@ alter role authenticator set lock_timeout = '8s';
 -- The login of the auth and storage server.
 create role supabase_storage_admin nologin noinherit createrole;
 create role supabase_auth_admin login inherit createrole password :'supabase_auth_admin';
-alter role supabase_auth_admin set search_path = auth;
+-- The catalogue comes last for it: see adopt_auth.sql.
+alter role supabase_auth_admin set search_path = auth_server, auth, pg_catalog;
 alter role supabase_auth_admin set idle_in_transaction_session_timeout = '60s';
 grant anon, authenticated, service_role, supabase_storage_admin to supabase_auth_admin;
 

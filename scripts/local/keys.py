@@ -1,13 +1,14 @@
 """Secrets of one installation, made at its first start and kept readable by its owner alone."""
 
 import datetime as dt
+import fcntl
 import ipaddress
 import json
 import os
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import jwt
@@ -34,24 +35,26 @@ class Keys:
     mallgram_service: str
     smtp_password: str
     kora_pay_secret_key: str
-    kora_pay_public_key: str
 
 
 def load_keys() -> Keys:
     """The installation's keys; missing ones are made, so a newer version finds its own."""
-    known: dict[str, str] = {}
-    if KEYS_FILE.exists():
-        known = json.loads(KEYS_FILE.read_text(encoding="utf-8"))
-    made = {field.name: known.get(field.name) or new_key(field.name) for field in fields(Keys)}
-    keys = Keys(**made)
-    if made != known:
-        write_private(KEYS_FILE, json.dumps(asdict(keys), indent=2))
-    return keys
+    KEYS_FILE.parent.mkdir(exist_ok=True)
+    # Two stacks may be started for the first time at once: they must agree.
+    with KEYS_FILE.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known: dict[str, str] = {}
+        if KEYS_FILE.exists():
+            known = json.loads(KEYS_FILE.read_text(encoding="utf-8"))
+        made = {field.name: known.get(field.name) or new_key(field.name) for field in fields(Keys)}
+        if made != known:
+            write_private(KEYS_FILE, json.dumps(made, indent=2))
+        return Keys(**made)
 
 
 def new_key(name: str) -> str:
-    """A random secret of 240 bits; gateway keys look like the gateway's own test keys."""
-    prefix = {"kora_pay_secret_key": "sk_test_", "kora_pay_public_key": "pk_test_"}.get(name, "")
+    """A random secret of 240 bits; a gateway's key looks like its own test keys."""
+    prefix = "sk_test_" if name == "kora_pay_secret_key" else ""
     # Supabase's auth server calls a secret weak unless three kinds of characters are in it.
     return f"{prefix}Mg1{secrets.token_urlsafe(30).replace('-', 'x').replace('_', 'y')}"
 

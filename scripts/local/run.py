@@ -119,6 +119,8 @@ def main() -> int:
             raise Failure("Mallgram is already running: ./scripts/run --stop ends it")
         elif not migrations.is_current(stack):
             raise Failure("there are new migrations: run ./scripts/db push")
+        else:
+            running.confirm()
     if asked.journey:
         try:
             return play_journey(running)

