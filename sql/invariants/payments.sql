@@ -1,5 +1,4 @@
--- A paid order has the one payment that won it, an open payment somebody who asks about it, money
--- without an order a person before whom it lies.
+-- A paid order has the payment that won it, an open payment its next check, other money a person.
 select
     'payments' as check_name,
     o.id as subject_id,

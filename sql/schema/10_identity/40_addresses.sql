@@ -32,9 +32,9 @@ create table public.addresses (
     check (coalesce(line1, landmark, district) is not null or latitude is not null),
     constraint addresses_position_is_on_earth
     check (
-        latitude between -90 and 90
+        num_nonnulls(latitude, longitude) in (0, 2)
+        and latitude between -90 and 90
         and longitude between -180 and 180
-        or latitude is null and longitude is null
     )
 );
 

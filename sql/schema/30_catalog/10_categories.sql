@@ -10,7 +10,8 @@ create table public.categories (
     updated_at timestamptz not null default now(),
     constraint categories_slug_key unique (slug),
     constraint categories_slug_is_kebab_case check (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
-    constraint categories_names_are_one_line check (concat(name, name_fr) ~ '^[^[:cntrl:]]+$'),
+    constraint categories_names_are_one_line
+    check (name ~ '^[^[:cntrl:]]+$' and name_fr ~ '^[^[:cntrl:]]+$'),
     constraint categories_is_not_own_parent check (parent_id is distinct from id)
 );
 
@@ -56,7 +57,8 @@ as $$
 $$;
 
 revoke all on function private.category_and_descendants(uuid) from public;
-grant execute on function private.category_and_descendants(uuid) to anon, authenticated;
+grant execute on function private.category_and_descendants(uuid)
+to anon, authenticated, service_role;
 
 comment on function private.category_and_descendants(uuid) is
 'Ids of a category and everything below it that the caller may see.';

@@ -24,7 +24,10 @@ create table public.products (
     updated_at timestamptz not null default now(),
     constraint products_supplier_id_external_id_key unique (supplier_id, external_id),
     constraint products_names_are_one_line
-    check (concat(name, name_fr) ~ '^[^[:cntrl:]]+$' and char_length(name) <= 300),
+    check (
+        name ~ '^[^[:cntrl:]]+$' and char_length(name) <= 300
+        and name_fr ~ '^[^[:cntrl:]]+$' and char_length(name_fr) <= 300
+    ),
     constraint products_price_positive check (price_mallgram > 0),
     constraint products_is_not_retailer check (is_retailer = false),
     constraint products_seller_rating_is_stars check (seller_rating between 0 and 5),
@@ -82,7 +85,10 @@ create table public.products_retailer (
     updated_at timestamptz not null default now(),
     constraint products_retailer_supplier_id_external_id_key unique (supplier_id, external_id),
     constraint products_retailer_names_are_one_line
-    check (concat(name, name_fr) ~ '^[^[:cntrl:]]+$' and char_length(name) <= 300),
+    check (
+        name ~ '^[^[:cntrl:]]+$' and char_length(name) <= 300
+        and name_fr ~ '^[^[:cntrl:]]+$' and char_length(name_fr) <= 300
+    ),
     constraint products_retailer_price_positive check (price_mallgram > 0),
     constraint products_retailer_is_retailer check (is_retailer = true),
     constraint products_retailer_seller_rating_is_stars check (seller_rating between 0 and 5),

@@ -74,7 +74,7 @@ create table public.price_tiers (
     quantities int4range not null,
     discount_percent numeric(5, 2) not null,
     constraint price_tiers_quantities_are_wholesale
-    check (lower(quantities) >= 2 and not isempty(quantities)),
+    check (coalesce(lower(quantities) >= 2, false)),
     constraint price_tiers_discount_is_percent
     check (discount_percent > 0 and discount_percent <= 90),
     constraint price_tiers_no_overlap

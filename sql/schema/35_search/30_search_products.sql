@@ -169,7 +169,7 @@ begin
 
     priced as (
         select
-            c.id, c.channel, c.name, c.name_fr, c.category_id, c.seller_rating, c.review_count,
+            c.id, c.channel, c.name, c.name_fr, g.slug, c.seller_rating, c.review_count,
             c.min_order_quantity, c.created_at, pp.amount, pp.currency,
             coalesce(s.available >= c.min_order_quantity, false) as is_available,
             case
@@ -182,6 +182,8 @@ begin
                     + ts_rank(c.search_fr, v_fr) * case when v_language = 'fr' then 2 else 1 end
             end::real as relevance
         from candidate as c
+        -- joined before the page is cut: a category that is off sale must not shorten a page
+        inner join public.categories as g on c.category_id = g.id
         inner join public.product_prices as pp
             on c.id = pp.listing_id and pp.country = v_country
         left join public.product_stock as s on c.id = s.listing_id
@@ -219,7 +221,7 @@ begin
         p.id,
         p.channel,
         case when v_language = 'fr' then coalesce(p.name_fr, p.name) else p.name end,
-        c.slug,
+        p.slug,
         p.amount,
         p.currency,
         v_country,
@@ -238,7 +240,6 @@ begin
             ), e'\n', ''
         )
     from page as p
-    inner join public.categories as c on p.category_id = c.id
     left join public.product_media as m on p.id = m.listing_id and m.position = 0
     order by p.sort_key, p.id;
 end

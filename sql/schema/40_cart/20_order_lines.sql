@@ -95,11 +95,11 @@ begin
         coalesce(s.available, 0),
         case
             when l.id is null then 'product_not_found'
-            when pp.amount is null then 'product_not_sold_in_country'
             when i.quantity < l.min_order_quantity then 'quantity_below_minimum'
             when i.quantity > l.max_order_quantity then 'quantity_above_maximum'
             when (i.quantity - l.min_order_quantity) % l.order_increment <> 0
                 then 'quantity_not_in_steps'
+            when pp.amount is null then 'product_not_sold_in_country'
             when i.quantity > coalesce(s.available, 0) then 'stock_insufficient'
         end,
         jsonb_build_object(

@@ -7,9 +7,10 @@ as $$
 declare
     v_user_id uuid := auth.uid();
 begin
-    -- A token outlives its account: a deleted person is nobody.
+    -- A token outlives its account: a deleted person is nobody. public.users keeps a row for the
+    -- books, so Auth is asked.
     if v_user_id is null or not exists (
-        select from public.users as u where u.id = v_user_id
+        select from auth.users as u where u.id = v_user_id
     ) then
         perform private.fail('authentication_required');
     end if;

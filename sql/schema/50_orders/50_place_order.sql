@@ -44,12 +44,16 @@ begin
     if (v_address ->> 'phone') !~ '^\+[1-9][0-9]{6,14}$' then
         perform private.fail('address_invalid', 'address.phone');
     end if;
-    if jsonb_typeof(v_address -> 'latitude') not in ('number', 'null')
-        or jsonb_typeof(v_address -> 'longitude') not in ('number', 'null')
-        or abs((v_address ->> 'latitude')::numeric) > 90
-        or abs((v_address ->> 'longitude')::numeric) > 180 then
-        perform private.fail('address_invalid', 'address.latitude');
-    end if;
+    for v_field, v_limit in values ('latitude', 90), ('longitude', 180)
+    loop
+        if jsonb_typeof(v_address -> v_field) not in ('number', 'null')
+            or abs((v_address ->> v_field)::numeric) > v_limit
+            -- half a position is none
+            or (v_address ->> v_field) is null
+            and num_nonnulls(v_address ->> 'latitude', v_address ->> 'longitude') = 1 then
+            perform private.fail('address_invalid', 'address.' || v_field);
+        end if;
+    end loop;
     if coalesce(
         nullif(btrim(v_address ->> 'line1'), ''), nullif(btrim(v_address ->> 'landmark'), ''),
         nullif(btrim(v_address ->> 'district'), ''), v_address ->> 'latitude'

@@ -55,12 +55,13 @@ begin
     where p.id = v_payment.id
     returning p.* into v_payment;
 
-    -- Close at first, while the payer watches; hourly to the end of a day; then a person's.
+    -- Close at first, while the payer watches; hourly to the end of a day; then a person's. The
+    -- first wait is begin_payment's, so the one after check n is the next: n + 1.
     v_wait := case
         when v_payment.created_at < now() - interval '24 hours' then null
         when v_payment.status in ('failed', 'cancelled') then null
         else (array['15 seconds', '15 seconds', '30 seconds', '1 minute', '3 minutes', '5 minutes',
-            '10 minutes', '20 minutes', '30 minutes'])[v_payment.checks]::interval
+            '10 minutes', '20 minutes', '30 minutes'])[v_payment.checks + 1]::interval
     end;
     if v_wait is null
         and v_payment.status in ('pending', 'processing')
