@@ -11,7 +11,7 @@ language sql immutable as $$
     ('rate_limits'), ('schedules')
 $$;
 
-select policies_are('private', t, '{}'::text [], 'private.' || t || ' has no policy')
+select tests.has_policies('private.' || t)
 from tests.foundation_tables() as t;
 
 select tests.act_as_anon();

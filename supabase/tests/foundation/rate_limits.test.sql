@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(25);
+select plan(28);
 
 -- given a bucket of 4 that fills in 40 seconds: a token every 10 seconds
 insert into private.rate_limit_rules (action, capacity, refill)
@@ -97,6 +97,19 @@ select is(
 select tests.speaks(null);
 select tests.nothing_changed('a refusal writes nothing');
 
+-- looking takes nothing
+select is(
+    array(select private.take_rate_limit('test_action', 'user:looks', 0) from generate_series(1, 9)),
+    array_fill(0, array[9]), 'a look at a full bucket takes no token'
+);
+select is(
+    array(select private.take_rate_limit('test_action', 'user:looks') from generate_series(1, 5)),
+    '{0,0,0,0,10}', 'so that all of them are left'
+);
+select is(
+    private.take_rate_limit('test_action', 'user:looks', 0), 10, 'a look at an empty one is refused'
+);
+
 -- what was shipped
 select results_eq(
     $$
@@ -141,7 +154,7 @@ select tests.denies($$select tests.take('ip:a')$$, 'a guest cannot take tokens')
 select tests.act_as_owner();
 delete from private.rate_limit_rules where action like 'test%';
 select is(
-    (select count(*) from private.rate_limits as l where l.subject in ('ip:a', 'ip:b', 'user:c')),
+    (select count(*) from private.rate_limits as l where l.subject in ('ip:a', 'ip:b', 'user:c', 'user:looks')),
     0::bigint, 'buckets go with their rule'
 );
 

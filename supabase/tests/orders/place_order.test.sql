@@ -311,7 +311,7 @@ select is(
 select is(
     (select count(*) from public.orders as o
      where o.user_id in (tests.id('amina'), tests.id('bongani'))),
-    20::bigint,
+    21::bigint,
     'and these were all the orders'
 );
 select is_empty(

@@ -3,7 +3,7 @@
 -- stays arrived, and only a fresh answer of the gateway makes it arrive.
 begin;
 \ir ../_helpers.psql
-select plan(462);
+select plan(454);
 
 select tests.make_user('amina');
 
@@ -201,31 +201,6 @@ select is(
         case s when 'pending' then 'taken' else 'refused' end, s)
 )
 from unnest(enum_range(null::public.payment_status)) as s;
-
--- Status, its time and its winner are one ----------------------------------------------------------
-
-select tests.violates(
-    format('update public.payments set %s where id = %L',
-        c.assignment, tests.payment_in(c.from_status)),
-    c.constraint_name,
-    c.title
-)
-from (
-    values
-    ('processing', 'status = ''paid'', evidence_at = now()', 'payments_paid_has_time',
-        'a paid attempt has paid_at'),
-    ('processing', 'status = ''failed'', paid_at = now()', 'payments_paid_has_time',
-        'a failed attempt has no paid_at'),
-    ('processing', 'is_winner = true', 'payments_winner_is_paid', 'only a paid attempt wins'),
-    ('pending', 'amount = 0', 'payments_amount_positive', 'an attempt is for more than nothing'),
-    ('pending', 'reference = ''mg 1234567''', 'payments_reference_is_plain',
-        'a reference has letters, digits and hyphens only'),
-    ('pending', 'reference = repeat(''a'', 31)', 'payments_reference_is_plain',
-        'a reference is short enough for every gateway'),
-    ('pending', 'action = ''[]''', 'payments_action_is_object', 'an action is an object'),
-    ('pending', 'failure_reason = E''a\nb''', 'payments_failure_reason_is_one_line',
-        'a failure reason is one line')
-) as c (from_status, assignment, constraint_name, title);
 
 select * from finish();
 rollback;

@@ -1,0 +1,218 @@
+-- Cancelling gives back exactly what placing took: cancel(place(x)) leaves stock and codes as they
+-- were, whatever x is.
+begin;
+\ir ../_helpers.psql
+select plan(46);
+
+-- given buyers, goods in both channels, codes of every kind
+select tests.make_user('amina', 'fr', 'CM');
+select tests.make_user('bongani');
+select tests.make_admin('chioma');
+select tests.make_affiliate('pat');
+select tests.make_product('shoe', 20);
+select tests.make_product('shirt', 7);
+select tests.make_wholesale_product('box', 1000, 50, 2500, 10, 5);
+select tests.make_promo_code('PAT10', 'pat', usage_limit => 5);
+select tests.make_promo_code('ENDLESS', 'chioma', usage_limit => null, per_user_limit => 1);
+select tests.place_order(
+    'before', 'bongani', jsonb_build_array(tests.item('shoe', 3)), 'ZA', 'PAT10'
+);
+
+create function tests.holds() returns text
+language sql stable security definer as $$
+    select
+        (
+            select string_agg(format('%s %s/%s', n.name, s.reserved, s.on_hand), ', ' order by n.name)
+            from public.product_stock as s
+            inner join tests.names as n on s.listing_id = n.id
+        ) || '; ' || (
+            select string_agg(format('%s %s+%s', p.code, p.usage_count, p.reserved_count), ', ' order by p.code)
+            from public.promo_codes as p
+            inner join tests.names as n on p.id = n.id
+        )
+$$;
+
+create function tests.cancel(order_name text, reason text default null) returns text
+language sql as $$
+    select format('select public.cancel_order(%L, %L)', tests.id(cancel.order_name), cancel.reason)
+$$;
+
+-- Placed and cancelled, nothing is held ------------------------------------------------------------
+
+create table tests.baskets (place integer, items jsonb, country text, promo_code text, held text);
+insert into tests.baskets values
+(1, jsonb_build_array(tests.item('shoe', 1)), 'CM', null,
+    'box 0/1000, shirt 0/7, shoe 4/20; ENDLESS 0+0, PAT10 0+1'),
+(2, jsonb_build_array(tests.item('shoe', 17)), 'ZA', 'PAT10',
+    'box 0/1000, shirt 0/7, shoe 20/20; ENDLESS 0+0, PAT10 0+2'),
+(3, jsonb_build_array(tests.item('box', 995)), 'CM', 'ENDLESS',
+    'box 995/1000, shirt 0/7, shoe 3/20; ENDLESS 0+1, PAT10 0+1'),
+(4, jsonb_build_array(tests.item('box', 10), tests.item('shirt', 7), tests.item('shoe', 2)), 'ZA',
+    'pat10', 'box 10/1000, shirt 7/7, shoe 5/20; ENDLESS 0+0, PAT10 0+2'),
+(5, jsonb_build_array(tests.item('shirt', 3), tests.item('shoe', 1), tests.item('shirt', 4)), 'CM',
+    'ENDLESS', 'box 0/1000, shirt 7/7, shoe 4/20; ENDLESS 0+1, PAT10 0+1'),
+-- as basket 3: the use that a cancelled order had of a one-time code is free again
+(6, jsonb_build_array(tests.item('shirt', 1)), 'CM', 'ENDLESS',
+    'box 0/1000, shirt 1/7, shoe 3/20; ENDLESS 0+1, PAT10 0+1');
+
+create function tests.place_and_cancel(basket tests.baskets) returns setof text
+language plpgsql as $$
+declare
+    v_name text := 'basket-' || basket.place;
+begin
+    perform tests.place_order(v_name, 'amina', basket.items, basket.country, basket.promo_code);
+    return next is(tests.holds(), basket.held, v_name || ': placed, it holds its goods and its code');
+    perform tests.act_as('amina');
+    return next is(
+        (public.cancel_order(tests.id(v_name))).status::text, 'cancelled', v_name || ': cancelled'
+    );
+    perform tests.act_as_owner();
+    return next is(
+        tests.holds(), 'box 0/1000, shirt 0/7, shoe 3/20; ENDLESS 0+0, PAT10 0+1',
+        v_name || ': what it held is given back and nothing else'
+    );
+end
+$$;
+select r.line
+from tests.baskets as b
+cross join lateral tests.place_and_cancel(b) as r (line)
+order by b.place;
+
+-- What a cancelled order says ----------------------------------------------------------------------
+
+select tests.place_order('changed-my-mind', 'amina', jsonb_build_array(tests.item('shoe', 2)));
+delete from private.outbox;
+select tests.act_as('amina');
+select results_eq(
+    $$ select o.id, o.status::text, o.payment_status::text, o.cancel_reason, o.cancelled_at = now(),
+           o.total_price
+       from public.cancel_order(tests.id('changed-my-mind'), '  Trop cher, à vrai dire ') as o $$,
+    $$ values (tests.id('changed-my-mind'), 'cancelled', 'pending', 'Trop cher, à vrai dire', true,
+           13500.00) $$,
+    'the order comes back cancelled, with its reason and its time'
+);
+select results_eq(
+    $$ select e.kind, e.from_status::text, e.to_status::text, e.actor_type, e.actor_id, e.note
+       from public.order_events as e
+       where e.order_id = tests.id('changed-my-mind') and e.kind <> 'placed' $$,
+    $$ values ('cancelled', 'pending', 'cancelled', 'user', tests.id('amina'),
+           'Trop cher, à vrai dire') $$,
+    'one event says who cancelled it and why'
+);
+select results_eq(
+    $$ select n.kind, n.data from public.notifications as n
+       where n.data ->> 'order_id' = tests.id('changed-my-mind')::text $$,
+    $$ select 'order_cancelled', jsonb_build_object(
+           'order_id', o.id, 'order_number', o.order_number)
+       from public.orders as o where o.id = tests.id('changed-my-mind') $$,
+    'one message in the shop'
+);
+select tests.act_as_owner();
+select is_empty($$ select o.id from private.outbox as o $$, 'and no mail');
+
+select tests.place_order(
+    'no-reason-' || r.place, 'amina', jsonb_build_array(tests.item('shoe', 1))
+)
+from generate_series(1, 3) as r (place);
+select tests.act_as('amina');
+select is(
+    (public.cancel_order(tests.id('no-reason-' || r.place), r.reason)).cancel_reason,
+    'cancelled_by_customer', format('reason %L is none', r.reason)
+)
+from (values (1, null), (2, ''), (3, '   ')) as r (place, reason);
+
+-- Twice is once ------------------------------------------------------------------------------------
+
+select tests.act_as_owner();
+select tests.remember();
+select tests.act_as('amina');
+select is(
+    (public.cancel_order(tests.id('changed-my-mind'), 'Encore'))::text,
+    (select o::text from public.orders as o where o.id = tests.id('changed-my-mind')),
+    'cancelled again, the order comes back as it is, with the first reason'
+);
+select tests.act_as_owner();
+select tests.nothing_changed('and nothing changes');
+
+-- Refusals -----------------------------------------------------------------------------------------
+-- given orders further on, and one whose hold ran out but was not released yet
+
+select tests.place_order(s.status, 'amina', jsonb_build_array(tests.item('shoe', 1)))
+from (values ('paid'), ('shipped'), ('delivered'), ('pending'), ('overdue')) as s (status);
+update public.orders set status = 'paid', paid_at = now()
+where id in (tests.id('paid'), tests.id('shipped'), tests.id('delivered'));
+update public.orders set status = 'shipped', shipped_at = now()
+where id in (tests.id('shipped'), tests.id('delivered'));
+update public.orders set status = 'delivered', delivered_at = now()
+where id = tests.id('delivered');
+update public.orders set expires_at = now() - interval '1 minute' where id = tests.id('overdue');
+select tests.remember();
+
+select tests.act_as('amina');
+select tests.refuses(
+    tests.cancel(s.status), 'PT409 order_not_cancellable',
+    format('a %s order is not cancelled', s.status), s.status
+)
+from (values ('paid'), ('shipped'), ('delivered')) as s (status);
+select tests.refuses(
+    tests.cancel('pending', r.reason), 'PT400 reason_invalid', 'a reason is refused with ' || r.title,
+    r.reason
+)
+from (
+    values (E'a\nb', 'a line break'), (E'a\u001bb', 'an escape'), (repeat('é', 301), '301 characters')
+) as r (reason, title);
+select tests.refuses('select public.cancel_order(null)', 'PT404 order_not_found',
+    'no order is not found', '');
+select tests.refuses(
+    format('select public.cancel_order(%L)', tests.id('shoe')), 'PT404 order_not_found',
+    'an unknown order is not found', tests.id('shoe')::text
+);
+select tests.act_as('bongani');
+select tests.refuses(tests.cancel('pending'), 'PT404 order_not_found',
+    'another user''s order is not found', tests.id('pending')::text);
+select tests.act_as('chioma');
+select tests.refuses(tests.cancel('pending'), 'PT404 order_not_found',
+    'nor for an admin, who is not its owner', tests.id('pending')::text);
+select tests.become('authenticated', '{"role": "authenticated"}');
+select tests.refuses(tests.cancel('pending'), 'PT401 authentication_required',
+    'nobody cancels nothing');
+select tests.act_as_anon();
+select tests.denies(tests.cancel('pending'), 'anon may not call it');
+select tests.act_as_service_role();
+select tests.denies(tests.cancel('pending'), 'service_role may not call it');
+select tests.act_as_service();
+select tests.denies(tests.cancel('pending'), 'mallgram_service may not call it');
+select tests.act_as_owner();
+select tests.nothing_changed('none of these changed a row');
+
+select tests.act_as('amina');
+select is(
+    (public.cancel_order(tests.id('overdue'), repeat('é', 300))).status::text, 'cancelled',
+    'an overdue order that holds still can be cancelled, with a reason of 300 characters'
+);
+
+-- An attempt to pay under way ----------------------------------------------------------------------
+
+select tests.act_as_owner();
+select is(
+    service.begin_payment(
+        tests.id('amina'), tests.id('pending'), 'kora_checkout', null, array['kora']
+    ) ->> 'status',
+    'pending',
+    'given an attempt to pay'
+);
+select tests.act_as('amina');
+select is(
+    (public.cancel_order(tests.id('pending'))).status::text, 'cancelled',
+    'an order can be cancelled while somebody is about to pay it'
+);
+select tests.act_as_owner();
+select results_eq(
+    $$ select p.status::text, p.next_check_at > now() from public.payments as p
+       where p.order_id = tests.id('pending') $$,
+    $$ values ('pending', true) $$,
+    'the attempt stays, and is asked about'
+);
+
+select * from finish();
+rollback;

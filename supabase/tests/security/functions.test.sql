@@ -1,0 +1,354 @@
+begin;
+\ir ../_helpers.psql
+select plan(42);
+
+-- Every function of the shop, as schema.name(types).
+create view tests.functions as
+select
+    p.oid,
+    n.nspname as schema_name,
+    -- types of public without their schema, to be read easily
+    replace(p.oid::regprocedure::text, 'public.', '') as called,
+    p.prosecdef, p.proconfig, p.prosrc, p.proname, p.prorettype, p.proretset, p.proowner, p.proacl
+from pg_catalog.pg_proc as p
+inner join pg_catalog.pg_namespace as n on p.pronamespace = n.oid
+where n.nspname in ('public', 'private', 'service');
+grant select on tests.functions to public;
+
+-- Who may call what, everyone included; owners left out.
+create function tests.callers(role_name text, schema_name text) returns setof text
+language sql as $$
+    select f.called
+    from tests.functions as f
+    cross join aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) as a
+    where f.schema_name = callers.schema_name
+        and a.privilege_type = 'EXECUTE'
+        and a.grantee <> f.proowner
+        and case a.grantee when 0 then 'everyone' else a.grantee::regrole::text end
+        = callers.role_name
+$$;
+
+-- RPCs ----------------------------------------------------------------------------------------
+
+select set_eq(
+    $$select tests.callers('anon', 'public')$$,
+    $$
+    values
+    ('category_tree(text)'),
+    ('search_products(text,text,text,text,product_channel,numeric,numeric,numeric,boolean,text,text,'
+        'integer)')
+    $$,
+    'a guest calls exactly these RPCs'
+);
+select set_eq(
+    $$select tests.callers('authenticated', 'public')$$,
+    $$
+    values
+    ('add_to_cart(uuid,product_channel,integer)'),
+    ('cancel_order(uuid,text)'),
+    ('category_tree(text)'),
+    ('check_promo_code(text,text)'),
+    ('mark_notifications_read(uuid[])'),
+    ('merge_cart(jsonb)'),
+    ('place_order(text,text,jsonb,text,jsonb,numeric)'),
+    ('quote_cart(text,text)'),
+    ('remove_from_cart(uuid,product_channel)'),
+    ('search_products(text,text,text,text,product_channel,numeric,numeric,numeric,boolean,text,text,'
+        'integer)'),
+    ('update_order_address(uuid,jsonb)')
+    $$,
+    'a shopper calls exactly these RPCs'
+);
+select set_eq(
+    $$select tests.callers('service_role', 'public')$$,
+    $$
+    values
+    ('category_tree(text)'),
+    ('search_products(text,text,text,text,product_channel,numeric,numeric,numeric,boolean,text,text,'
+        'integer)')
+    $$,
+    'the API key''s role calls exactly these RPCs'
+);
+select set_eq(
+    $$
+    select f.called from tests.functions as f
+    where f.schema_name = 'public' and f.prorettype = 'trigger'::regtype
+    $$,
+    $$values ('fn_after_affiliate_stat_insert()'), ('update_updated_at_column()')$$,
+    'what else is in public are the seed''s two trigger functions'
+);
+
+-- private -------------------------------------------------------------------------------------
+
+select set_eq(
+    $$select tests.callers('anon', 'private')$$,
+    $$
+    values
+    ('private.caller_country()'),
+    ('private.caller_language()'),
+    ('private.category_and_descendants(uuid)'),
+    ('private.fail(text,text)'),
+    ('private.is_admin(uuid)'),
+    ('private.read_cursor(text,text)')
+    $$,
+    'a guest''s RPCs and policies reach exactly these private functions'
+);
+select set_eq(
+    $$select tests.callers('authenticated', 'private')$$,
+    $$
+    values
+    ('private.caller_country()'),
+    ('private.caller_language()'),
+    ('private.cancel_order(uuid,text)'),
+    ('private.category_and_descendants(uuid)'),
+    ('private.check_promo_code(text,text)'),
+    ('private.fail(text,text)'),
+    ('private.is_admin(uuid)'),
+    ('private.place_order(text,text,jsonb,text,jsonb,numeric)'),
+    ('private.quote_cart(text,text)'),
+    ('private.read_cursor(text,text)'),
+    ('private.remove_cart_item(uuid,product_channel)'),
+    ('private.round_money(numeric,text)'),
+    ('private.set_cart_items(jsonb)'),
+    ('private.update_order_address(uuid,jsonb)')
+    $$,
+    'a shopper''s RPCs and policies reach exactly these private functions'
+);
+select set_eq(
+    $$select tests.callers('service_role', 'private')$$,
+    $$
+    values
+    ('private.caller_country()'),
+    ('private.caller_language()'),
+    ('private.category_and_descendants(uuid)'),
+    ('private.fail(text,text)'),
+    ('private.read_cursor(text,text)'),
+    ('private.round_money(numeric,text)')
+    $$,
+    'the API key''s role reaches exactly these private functions'
+);
+
+-- service -------------------------------------------------------------------------------------
+
+create function tests.service_not_for_the_service() returns setof text
+language sql as $$
+    select f.called
+    from tests.functions as f
+    where f.schema_name = 'service'
+        and not has_function_privilege('mallgram_service', f.oid, 'execute')
+    union
+    select f.called
+    from tests.functions as f
+    cross join aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) as a
+    where f.schema_name = 'service' and a.grantee not in (f.proowner, 'mallgram_service'::regrole)
+    union
+    select f.called
+    from tests.functions as f
+    where f.schema_name <> 'service'
+        and has_function_privilege('mallgram_service', f.oid, 'execute')
+$$;
+select tests.proves(
+    'service_not_for_the_service',
+    'grant execute on function service.ping() to service_role',
+    'service.ping()',
+    'revoke execute on function service.ping() from service_role',
+    'mallgram_service executes every service function, alone, and nothing else'
+);
+select tests.proves(
+    'service_not_for_the_service',
+    'grant execute on function private.emit(text, jsonb, text, timestamptz, text, boolean) '
+    'to mallgram_service',
+    'private.emit(text,jsonb,text,timestamp with time zone,text,boolean)',
+    'revoke execute on function private.emit(text, jsonb, text, timestamptz, text, boolean) '
+    'from mallgram_service',
+    'mallgram_service reaches no core'
+);
+
+create function tests.service_answers_oddly() returns setof text
+language sql as $$
+    select f.called
+    from tests.functions as f
+    where f.schema_name = 'service'
+        and (f.prorettype <> 'jsonb'::regtype or f.proretset or not f.prosecdef)
+$$;
+select tests.proves(
+    'service_answers_oddly',
+    'create function service.test_rows() returns setof uuid language sql security definer '
+    'set search_path = '''' as ''select null::uuid''',
+    'service.test_rows()',
+    'drop function service.test_rows()',
+    'every service function is a definer that answers one jsonb'
+);
+
+create function tests.open_to_everyone() returns setof text
+language sql as $$
+    select f.called
+    from tests.functions as f
+    cross join aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) as a
+    where a.grantee = 0
+$$;
+select tests.proves(
+    'open_to_everyone',
+    'grant execute on function private.place_order(text, text, jsonb, text, jsonb, numeric) to public',
+    'private.place_order(text,text,jsonb,text,jsonb,numeric)',
+    'revoke execute on function private.place_order(text, text, jsonb, text, jsonb, numeric) from public',
+    'no function is open to everyone'
+);
+
+-- definer functions ---------------------------------------------------------------------------
+
+create function tests.definers_in_public() returns setof text
+language sql as $$
+    select f.called from tests.functions as f where f.schema_name = 'public' and f.prosecdef
+$$;
+select tests.proves(
+    'definers_in_public',
+    'alter function public.category_tree(text) security definer',
+    'category_tree(text)',
+    'alter function public.category_tree(text) security invoker',
+    'no function of public runs as its owner'
+);
+select set_eq(
+    $$select f.called from tests.functions as f where f.schema_name = 'private' and f.prosecdef$$,
+    $$
+    values
+    -- cores of RPCs, which act for auth.uid() alone
+    ('private.cancel_order(uuid,text)'),
+    ('private.check_promo_code(text,text)'),
+    ('private.place_order(text,text,jsonb,text,jsonb,numeric)'),
+    ('private.quote_cart(text,text)'),
+    ('private.remove_cart_item(uuid,product_channel)'),
+    ('private.set_cart_items(jsonb)'),
+    ('private.update_order_address(uuid,jsonb)'),
+    -- what an answer or a policy needs to know
+    ('private.caller_country()'),
+    ('private.caller_language()'),
+    ('private.fail(text,text)'),
+    ('private.is_admin(uuid)'),
+    -- triggers
+    ('private.tg_admins__mirror_is_admin()'),
+    ('private.tg_affiliates__mirror_is_affiliate()'),
+    ('private.tg_orders__check_transition()'),
+    ('private.tg_orders__emit_messages()'),
+    ('private.tg_orders__log_transition()'),
+    ('private.tg_payments__check_transition()'),
+    ('private.tg_users__emit_welcome()'),
+    ('private.tg_users__forget_auth_user()'),
+    ('private.tg_users__mirror_auth_user()')
+    $$,
+    'exactly these private functions run as their owner'
+);
+create function tests.definers_without_a_reason() returns setof text
+language sql as $$
+    select f.called
+    from tests.functions as f
+    where f.prosecdef
+        and regexp_replace(obj_description(f.oid, 'pg_proc'), '\s+', ' ', 'g')
+        !~ 'Definer because [^.]+\.'
+    union all
+    select f.called
+    from tests.functions as f
+    where not f.prosecdef and obj_description(f.oid, 'pg_proc') ~ 'Definer because'
+$$;
+select tests.proves(
+    'definers_without_a_reason',
+    'alter function private.round_money(numeric, text) security definer',
+    'private.round_money(numeric,text)',
+    'alter function private.round_money(numeric, text) security invoker',
+    'every definer says why it is one, and nothing else says so'
+);
+
+-- A core that acts for a person asks who that is before anything else.
+create function tests.cores_that_trust() returns setof text
+language sql as $$
+    select f.called
+    from tests.functions as f
+    where f.schema_name = 'private'
+        and f.prosecdef
+        and has_function_privilege('authenticated', f.oid, 'execute')
+        and f.proname not in ('caller_country', 'caller_language', 'fail', 'is_admin')
+        and f.prosrc !~ 'private\.(require_user|lock_own_order)\('
+$$;
+select tests.proves(
+    'cores_that_trust',
+    'create function private.test_core(user_id uuid) returns void language sql security definer '
+    'set search_path = '''' as ''select 1''; '
+    'grant execute on function private.test_core(uuid) to authenticated',
+    'private.test_core(uuid)',
+    'drop function private.test_core(uuid)',
+    'every core that a shopper reaches takes the person from the token'
+);
+
+-- all functions -------------------------------------------------------------------------------
+
+create function tests.paths_unpinned() returns setof text
+language sql as $$
+    select f.called
+    from tests.functions as f
+    where not coalesce(f.proconfig @> array['search_path=""'], false)
+$$;
+select tests.proves(
+    'paths_unpinned',
+    'alter function private.is_admin(uuid) set search_path = public',
+    'private.is_admin(uuid)',
+    'alter function private.is_admin(uuid) set search_path = ''''',
+    'every function pins an empty search_path'
+);
+
+create function tests.owned_by_others() returns setof text
+language sql as $$
+    select f.called from tests.functions as f where f.proowner <> 'postgres'::regrole
+$$;
+select tests.proves(
+    'owned_by_others',
+    'alter function private.is_admin(uuid) owner to supabase_admin',
+    'private.is_admin(uuid)',
+    'alter function private.is_admin(uuid) owner to postgres',
+    'every function belongs to postgres, which is no superuser'
+);
+
+create function tests.overloads() returns setof text
+language sql as $$
+    select f.schema_name || '.' || f.proname
+    from tests.functions as f
+    group by f.schema_name, f.proname
+    having count(*) > 1
+$$;
+select tests.proves(
+    'overloads',
+    'create function public.quote_cart(country integer) returns jsonb language sql '
+    'set search_path = '''' as ''select null::jsonb''',
+    'public.quote_cart',
+    'drop function public.quote_cart(integer)',
+    'no name means two functions'
+);
+
+-- PostgREST tries an RPC that raises 40001 again for ever: nothing reachable raises it or runs above
+-- READ COMMITTED.
+create function tests.retried_for_ever() returns setof text
+language sql as $$
+    select f.called
+    from tests.functions as f
+    where f.prosrc ~* '(40001|40P01|serialization_failure|serializable|repeatable\s+read|transaction_isolation)'
+        or f.proconfig::text ~* 'isolation'
+$$;
+select tests.proves(
+    'retried_for_ever',
+    'create function private.test_retry() returns void language plpgsql set search_path = '''' '
+    'as ''begin raise exception using errcode = ''''40001''''; end''',
+    'private.test_retry()',
+    'drop function private.test_retry()',
+    'no function raises 40001 or asks for more than READ COMMITTED'
+);
+
+-- A refusal is raised in one place, from the catalogue; the rate limit alone needs a header.
+select set_eq(
+    $$select f.called from tests.functions as f where f.prosrc ~* '\mraise\M'$$,
+    $$
+    values ('private.fail(text,text)'), ('private.require_rate_limit(text,text,integer)')
+    $$,
+    'no other function raises prose'
+);
+
+select * from finish();
+rollback;
