@@ -7,7 +7,6 @@ from typing import Final
 
 import httpx
 from pydantic import ValidationError as UnreadableAnswer
-from supabase import Client, create_client
 from supabase.lib.client_options import SyncClientOptions
 from supabase_auth.errors import AuthError, AuthRetryableError
 
@@ -25,6 +24,7 @@ from edge_workers.errors import (
     VerificationCodeInvalid,
     WeakPassword,
 )
+from supabase import Client, create_client
 
 ANSWER_TIMEOUT_SECONDS: Final = 10.0
 """Room for bcrypt and for a mail server that takes its time."""
@@ -93,16 +93,24 @@ def auth_client(
     )
 
 
+def is_too_soon(error: AuthError) -> bool:
+    """Whether Auth mailed this address a moment ago: true for an account that exists alone."""
+    return error.code == "over_email_send_rate_limit" and "only request this after" in str(error)
+
+
 @contextmanager
-def auth_errors(refusal: type[AppError], *, ignored: tuple[str, ...] = ()) -> Iterator[None]:
+def auth_errors(
+    refusal: type[AppError], *, ignored: tuple[str, ...] = (), hides_accounts: bool = False
+) -> Iterator[None]:
     """Turns what Auth refuses into our errors; `refusal` is what a bare 4xx means here.
 
-    Codes in `ignored` end the block without an error.
+    Codes in `ignored` end the block without an error, and so does, where `hides_accounts`, a
+    refusal that only an address with an account can meet.
     """
     try:
         yield
     except AuthError as error:
-        if error.code not in ignored:
+        if error.code not in ignored and not (hides_accounts and is_too_soon(error)):
             raise app_error(error, refusal) from error
     except (httpx.HTTPError, UnreadableAnswer) as error:
         raise AuthUnavailable(detail=type(error).__name__, retry_after=2) from error

@@ -41,23 +41,31 @@ class Cache:
         self._redis = _connect(redis_url) if redis_url else None
         self._redis_rests_until = float("-inf")
 
-    def get(self, key: str, *, seconds: int) -> bytes | None:
-        """The value, if either layer has it; one found in Redis is kept here for `seconds`."""
+    def get(self, key: str, *, seconds: int, is_shared: bool = True) -> bytes | None:
+        """The value, if either layer has it; one found in Redis is kept here for `seconds`.
+
+        What is not `is_shared` stays out of Redis: keys that callers can make up without end
+        would fill the memory that the queues need.
+        """
         now = self._clock()
         with self._lock:
             entry = self._memory.get(key)
             if entry is not None and entry[0] > now:
                 self._memory.move_to_end(key)
                 return entry[1]
+        if not is_shared:
+            return None
         value = self._ask_redis(lambda client: client.get(_redis_key(key)))
         if not isinstance(value, bytes):
             return None
         self._remember(key, value, seconds)
         return value
 
-    def put(self, key: str, value: bytes, *, seconds: int) -> None:
-        """Keeps the value in both layers."""
+    def put(self, key: str, value: bytes, *, seconds: int, is_shared: bool = True) -> None:
+        """Keeps the value in memory and, when it is shared, in Redis."""
         self._remember(key, value, seconds)
+        if not is_shared:
+            return
         self._ask_redis(lambda client: client.set(_redis_key(key), value, ex=seconds))
 
     def ping(self) -> bool | None:

@@ -116,7 +116,7 @@ class Settings(BaseSettings):
 
     @property
     def session_url(self) -> str:
-        """libpq URL for a connection that keeps its session, as LISTEN needs."""
+        """Libpq URL for a connection that keeps its session, as LISTEN needs."""
         return (self.database_session_url or self.database_url).get_secret_value()
 
 

@@ -11,6 +11,7 @@ raises is mapped by SQLSTATE and constraint name. Nobody else writes SQL.
 import os
 import select
 import threading
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -19,7 +20,7 @@ import psycopg
 from psycopg import sql
 from psycopg.abc import RV, PQGen
 from psycopg.types.json import Jsonb, set_json_loads
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 
 from edge_workers import exact_json
 from edge_workers.errors import (
@@ -44,6 +45,8 @@ log = get_logger(__name__)
 
 POOL_TIMEOUT_SECONDS: Final = 2.0
 """How long a thread waits for a connection; beyond it the answer is 503."""
+_BEFORE_REPEATING_SECONDS: Final = 0.1
+"""A server that ends one connection ends the others within moments."""
 CONNECT_TIMEOUT_SECONDS: Final = 3
 ANSWER_TIMEOUT_SECONDS: Final = 8.0
 """How long the edge waits for one function; frozen servers send no error of their own."""
@@ -101,9 +104,12 @@ class _Connection(psycopg.Connection[tuple[Any, ...]]):
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         if timeout is not None:
             return super().wait(gen, interval, timeout)
+        deadline = time.monotonic() + self.answer_timeout
         try:
             return super().wait(gen, interval, self.answer_timeout)
-        except psycopg.errors._WaitTimeout as error:
+        except psycopg.OperationalError as error:
+            if time.monotonic() < deadline:
+                raise
             self.pgconn.finish()
             raise _NoAnswer(f"no answer within {self.answer_timeout:g} s") from error
 
@@ -258,6 +264,7 @@ class Database:
             log.warning("database.lost", function=name, error=str(lost))
             if not (lost.was_rolled_back or name in REPEATABLE):
                 raise DatabaseUnavailable(retry_after=2) from lost
+        time.sleep(_BEFORE_REPEATING_SECONDS)
         try:
             return self._attempt(name, args)
         except _Lost as lost:
@@ -390,7 +397,7 @@ def _take_alive(pool: ConnectionPool[_Connection]) -> _Connection:
     while True:
         try:
             connection = pool.getconn()
-        except PoolTimeout as error:
+        except psycopg.Error as error:  # too late, or the pool is being closed
             raise DatabaseUnavailable(retry_after=2) from error
         if _is_alive(connection):
             return connection

@@ -8,6 +8,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from decimal import Decimal
 from typing import Any, Final, TextIO, cast
 
 import structlog
@@ -92,6 +93,8 @@ def redact(value: Any, key: str | None = None) -> Any:
         return {str(k): redact(v, str(k)) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [redact(item) for item in value]
+    if isinstance(value, Decimal):
+        return str(value)
     if isinstance(value, bytes):
         return f"[{len(value)} bytes]"
     return value

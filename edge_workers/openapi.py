@@ -46,7 +46,6 @@ class Operation:
 
 
 def operation(
-    summary: str,
     *,
     tag: str,
     access: Access = "anyone",
@@ -56,17 +55,24 @@ def operation(
     headers: tuple[str, ...] = (),
     errors: tuple[str, ...] = (),
 ) -> Callable[[View], View]:
-    """Declares a view for the document. `errors` are codes beyond those every route may answer."""
+    """Declares a view for the document; its docstring is the summary.
+
+    `errors` are codes beyond those that every route may answer.
+    """
 
     def declare(view: View) -> View:
         setattr(
             view,
             _ATTRIBUTE,
-            Operation(summary, tag, access, answers, body, parameters, headers, errors),
+            Operation(_summary(view), tag, access, answers, body, parameters, headers, errors),
         )
         return view
 
     return declare
+
+
+def _summary(view: Callable[..., Any]) -> str:
+    return " ".join((view.__doc__ or view.__name__).split()).removesuffix(".")
 
 
 class FieldProblem(BaseModel):

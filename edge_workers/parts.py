@@ -35,6 +35,13 @@ class Parts:
     tokens: TokenVerifier
     texts: ErrorTexts
 
+    def close(self) -> None:
+        """Closes every connection."""
+        self.database.close()
+        self.http.close()
+        self.auth_http.close()
+        self.cache.close()
+
 
 def parts() -> Parts:
     """The parts of the app that serves this request."""

@@ -84,7 +84,7 @@ def authorize_payment(app: Parts, *, actor_id: str, payment_id: str, code: str) 
     bind_context(payment_id=payment_id, gateway=payment["gateway"])
     action = payment["action"] or {}
     if payment["status"] not in _LIVE or action.get("requires") != "code":
-        raise ConflictError()
+        raise ConflictError
     try:
         provider = payment_provider(payment["gateway"], app.settings)
         authorized = provider.authorize(
@@ -168,20 +168,20 @@ def _record_failure(app: Parts, payment_id: str, outcome: str, reason: str) -> N
 
 
 def _record_started(app: Parts, attempt: dict[str, Any], started: StartedPayment) -> dict[str, Any]:
-    action = started.action.as_json()
     try:
         payment = app.database.call(
             "record_payment_started",
             payment_id=attempt["payment_id"],
             gateway_transaction_id=started.gateway_transaction_id,
-            action=action,
+            action=started.action.as_json(),
             expires_at=started.expires_at,
             webhook_token=started.webhook_token,
         )
     except ExternalServiceError as error:
         # The gateway has it, our row does not say so yet: the poll will find out.
         raise PaymentOutcomeUnknown(retry_after=5, payment_id=attempt["payment_id"]) from error
-    return {**attempt, "action": action, "expires_at": payment["expires_at"]}
+    # Answered as it was recorded, so that whoever asks again gets the very same.
+    return {**attempt, "action": payment["action"], "expires_at": payment["expires_at"]}
 
 
 def _request(app: Parts, attempt: dict[str, Any]) -> StartPayment:

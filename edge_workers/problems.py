@@ -48,15 +48,16 @@ _FIELD_OF_CODE: Final = {
 _FIELD_IN_CODE: Final = re.compile(
     r"^(country|language|sort|page_size|cursor|idempotency_key|reason|promo_code|address|channel)_"
 )
-_PATH: Final = re.compile(r"^[a-z_]+(?:\[\d+\])?(?:\.[a-z_]+)?$")
+_PATH: Final = re.compile(r"^(?:address|items\[\d+\])\.[a-z0-9_]+$")
 
 
 def reader_language() -> Language | None:
-    """en or fr as the request's Accept-Language prefers; None when it names neither."""
-    match request.accept_languages.best_match(["en", "fr"]):
-        case "en":
+    """En or fr as the request's Accept-Language prefers; None when it names neither."""
+    for tag, quality in request.accept_languages:
+        primary = tag.lower().partition("-")[0]
+        if primary == "en" and quality > 0:
             return "en"
-        case "fr":
+        if primary == "fr" and quality > 0:
             return "fr"
     return None
 
@@ -157,9 +158,7 @@ def _field_of_refusal(error: AppError) -> tuple[FieldError, ...]:
         return ()
     facts = _facts(detail)
     prefix = _FIELD_IN_CODE.match(error.code)
-    if error.code == "address_invalid" and _PATH.match(detail):
-        return (FieldError(f"address.{detail}", error.code),)
-    if error.code in {"order_items_invalid", "quantity_invalid"} and _PATH.match(detail):
+    if _PATH.match(detail):
         return (FieldError(detail.replace("[", ".").replace("]", ""), error.code),)
     field = _FIELD_OF_CODE.get(error.code) or (prefix.group(1) if prefix else None)
     return (FieldError(field, error.code, facts),) if field else ()
@@ -181,10 +180,10 @@ def _user_language(error: AppError) -> Language:
         return "en"
     app = parts()
     key = f"language:{caller.user_id}"
-    known = app.cache.get(key, seconds=_USER_LANGUAGE_SECONDS)
+    known = app.cache.get(key, seconds=_USER_LANGUAGE_SECONDS, is_shared=False)
     if known is None:
         known = _ask_language(caller.user_id, caller.token)
-        app.cache.put(key, known, seconds=_USER_LANGUAGE_SECONDS)
+        app.cache.put(key, known, seconds=_USER_LANGUAGE_SECONDS, is_shared=False)
     return "fr" if known == b"fr" else "en"
 
 

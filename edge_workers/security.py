@@ -74,7 +74,7 @@ class TokenVerifier:
             )
             user_id = str(uuid.UUID(claims["sub"]))
         except jwt.ExpiredSignatureError as error:
-            raise TokenExpired() from error
+            raise TokenExpired from error
         except (jwt.PyJWTError, ValueError) as error:
             raise TokenInvalid(detail=type(error).__name__) from error
         return Identity(user_id, token)
@@ -146,7 +146,7 @@ def require_identity() -> Identity:
     """The signed-in caller. Raises AuthenticationError (401) when there is none."""
     found = identity()
     if found is None:
-        raise AuthenticationError()
+        raise AuthenticationError
     return found
 
 

@@ -131,7 +131,6 @@ class Profile(BaseModel):
 
 @blueprint.post("/register")
 @operation(
-    "Sign up; a code is mailed to confirm the address",
     tag="auth",
     body=Register,
     answers={202: MailSent},
@@ -143,11 +142,14 @@ class Profile(BaseModel):
     ),
 )
 def register() -> Response:
+    """Sign up; a code is mailed to confirm the address."""
     body = read_body(Register)
     require_rate_limit(parts().database, "register", client_subject())
     profile = body.model_dump(exclude={"email", "password"}, exclude_none=True)
     profile.setdefault("language", reader_language() or "en")
-    with auth_errors(ValidationError, ignored=("user_already_exists", "email_exists")):
+    with auth_errors(
+        ValidationError, ignored=("user_already_exists", "email_exists"), hides_accounts=True
+    ):
         _auth().sign_up(
             {
                 "email": body.email,
@@ -160,13 +162,13 @@ def register() -> Response:
 
 @blueprint.post("/verify")
 @operation(
-    "Prove an address with the mailed code; answers a session",
     tag="auth",
     body=Verify,
     answers={200: SessionTokens},
     errors=("input_invalid", "verification_code_invalid", "rate_limit_exceeded"),
 )
 def verify() -> Response:
+    """Prove an address with the mailed code; answers a session."""
     body = read_body(Verify)
     _limit_guessing("verify", body.email)
     with auth_errors(VerificationCodeInvalid):
@@ -176,7 +178,6 @@ def verify() -> Response:
 
 @blueprint.post("/login")
 @operation(
-    "Sign in",
     tag="auth",
     body=Login,
     answers={200: SessionTokens},
@@ -189,6 +190,7 @@ def verify() -> Response:
     ),
 )
 def login() -> Response:
+    """Sign in."""
     body = read_body(Login)
     _limit_guessing("login", body.email)
     with auth_errors(InvalidCredentials):
@@ -198,15 +200,14 @@ def login() -> Response:
 
 @blueprint.post("/refresh")
 @operation(
-    "Exchange a refresh token for a new session",
     tag="auth",
     body=Refresh,
     answers={200: SessionTokens},
-    errors=("input_invalid", "token_invalid", "rate_limit_exceeded"),
+    errors=("input_invalid", "token_invalid"),
 )
 def refresh() -> Response:
+    """Exchange a refresh token for a new session."""
     body = read_body(Refresh)
-    require_rate_limit(parts().database, "login", client_subject())
     with auth_errors(TokenInvalid):
         refreshed = _auth().refresh_session(body.refresh_token)
     return _session_answer(refreshed, TokenInvalid)
@@ -214,7 +215,6 @@ def refresh() -> Response:
 
 @blueprint.post("/logout")
 @operation(
-    "End the session",
     tag="auth",
     access="signed_in",
     body=Logout,
@@ -222,6 +222,7 @@ def refresh() -> Response:
     errors=("authentication_required",),
 )
 def logout() -> Response:
+    """End the session."""
     caller = require_identity()
     body = read_body(Logout)
     # A session that is gone already is what was asked for.
@@ -235,25 +236,24 @@ def logout() -> Response:
 
 @blueprint.post("/password/reset")
 @operation(
-    "Mail a code to whoever forgot the password",
     tag="auth",
     body=ResetPassword,
     answers={202: MailSent},
     errors=("input_invalid", "rate_limit_exceeded", "auth_unavailable"),
 )
 def reset_password() -> Response:
+    """Mail a code to whoever forgot the password."""
     body = read_body(ResetPassword)
     require_rate_limit(
         parts().database, "password_reset", client_subject(), email_subject(body.email)
     )
-    with auth_errors(ValidationError, ignored=("user_not_found", "over_email_send_rate_limit")):
+    with auth_errors(ValidationError, ignored=("user_not_found",), hides_accounts=True):
         _auth().reset_password_for_email(body.email)
     return answer({"status": "mail_sent"}, 202)
 
 
 @blueprint.post("/password/reset/confirm")
 @operation(
-    "Set a new password with the mailed code; answers a session",
     tag="auth",
     body=ConfirmReset,
     answers={200: SessionTokens},
@@ -265,6 +265,7 @@ def reset_password() -> Response:
     ),
 )
 def confirm_reset() -> Response:
+    """Set a new password with the mailed code; answers a session."""
     body = read_body(ConfirmReset)
     _limit_guessing("verify", body.email)
     auth = _auth()
@@ -277,13 +278,13 @@ def confirm_reset() -> Response:
 
 @blueprint.get("/me")
 @operation(
-    "Who is signed in",
     tag="auth",
     access="signed_in",
     answers={200: Profile},
     errors=("authentication_required", "token_expired", "token_invalid"),
 )
 def me() -> Response:
+    """Who is signed in."""
     caller = require_identity()
     app = parts()
     with auth_errors(TokenInvalid):

@@ -1,6 +1,6 @@
 """The OpenAPI document and Swagger UI, whose files are served from here: nothing from a CDN."""
 
-import os
+from pathlib import Path
 from typing import Final
 
 from flask import Blueprint, Response, current_app, send_from_directory
@@ -41,21 +41,24 @@ _START: Final = """window.ui = SwaggerUIBundle({
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
+    """The document."""
     return answer(document(current_app, server_url=parts().settings.public_url))
 
 
 @blueprint.get("/docs")
 def page() -> Response:
+    """Swagger UI."""
     return _with_policy(Response(_PAGE, content_type="text/html; charset=utf-8"))
 
 
 @blueprint.get("/docs/<name>")
 def asset(name: str) -> Response:
+    """One of Swagger UI's own files."""
     if name == "start.js":
         return _with_policy(Response(_START, content_type="text/javascript; charset=utf-8"))
-    folder = os.path.abspath(parts().settings.swagger_ui_dir)
-    if name not in _ASSETS or not os.path.isfile(os.path.join(folder, name)):
-        raise NotFoundError()
+    folder = Path(parts().settings.swagger_ui_dir).resolve()
+    if name not in _ASSETS or not (folder / name).is_file():
+        raise NotFoundError
     response = send_from_directory(folder, name, max_age=86_400)
     response.headers["Cache-Control"] = "public, max-age=86400"
     return _with_policy(response)

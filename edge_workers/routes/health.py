@@ -44,19 +44,20 @@ class Readiness(BaseModel):
 
 
 @blueprint.get("/health/live")
-@operation("The process is up", tag="health", answers={200: Live})
+@operation(tag="health", answers={200: Live})
 def live() -> Response:
+    """The process is up."""
     return answer({"status": "ok"})
 
 
 @blueprint.get("/health")
 @blueprint.get("/health/ready")
 @operation(
-    "The process can serve; names each dependency and its latency",
     tag="health",
     answers={200: Readiness, 503: Readiness},
 )
 def ready() -> Response:
+    """The process can serve; names each dependency and its latency."""
     checks: dict[str, Check] = {
         "database": _database,
         "postgrest": _postgrest,

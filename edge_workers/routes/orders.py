@@ -39,11 +39,10 @@ from edge_workers.openapi import operation
 from edge_workers.parts import parts
 from edge_workers.payment_start import start_payment
 from edge_workers.problems import problem_of, reader_language
+from edge_workers.providers.contracts.payments import PaymentMethod
 from edge_workers.security import Identity, require_identity, require_rate_limit
 
 blueprint = Blueprint("orders", __name__, url_prefix="/api/v1/orders")
-
-PaymentMethod = Literal["mtn_momo", "orange_money", "card", "eft", "kora_checkout"]
 
 
 class Item(Body):
@@ -182,7 +181,6 @@ _DETAILS: Final = (
 
 @blueprint.post("")
 @operation(
-    "Place an order, and start its payment when one is asked for",
     tag="orders",
     access="signed_in",
     body=PlaceOrder,
@@ -197,6 +195,7 @@ _DETAILS: Final = (
     ),
 )
 def place() -> Response:
+    """Place an order, and start its payment when one is asked for."""
     caller = require_identity()
     body = read_body(PlaceOrder)
     sent = body.model_dump(mode="json", exclude_unset=True)
@@ -221,7 +220,6 @@ def place() -> Response:
 
 @blueprint.get("")
 @operation(
-    "The caller's orders, newest first",
     tag="orders",
     access="signed_in",
     parameters=ListOrders,
@@ -229,6 +227,7 @@ def place() -> Response:
     errors=("input_invalid", "cursor_invalid", "authentication_required"),
 )
 def list_orders() -> Response:
+    """The caller's orders, newest first."""
     caller = require_identity()
     asked = read_parameters(ListOrders)
     query = (
@@ -254,13 +253,13 @@ def list_orders() -> Response:
 
 @blueprint.get("/<order_id>")
 @operation(
-    "One order with its lines, its history and its payments",
     tag="orders",
     access="signed_in",
     answers={200: OrderWithDetails},
     errors=("input_invalid", "authentication_required", "not_found"),
 )
 def show(order_id: str) -> Response:
+    """One order with its lines, its history and its payments."""
     caller = require_identity()
     query = (
         _client(caller)
@@ -279,7 +278,6 @@ def show(order_id: str) -> Response:
 
 @blueprint.put("/<order_id>")
 @operation(
-    "Change the address of an unpaid order, or cancel it",
     tag="orders",
     access="signed_in",
     body=UpdateOrder,
@@ -287,6 +285,7 @@ def show(order_id: str) -> Response:
     errors=("input_invalid", "authentication_required", "not_found", "conflict"),
 )
 def update(order_id: str) -> Response:
+    """Change the address of an unpaid order, or cancel it."""
     caller = require_identity()
     checked_id = read_id("order_id", order_id)
     change = read_body(UpdateOrder).root

@@ -14,11 +14,10 @@ from edge_workers.inputs import Body, Phone, read_body, read_id
 from edge_workers.openapi import operation
 from edge_workers.parts import parts
 from edge_workers.payment_start import authorize_payment, start_payment
+from edge_workers.providers.contracts.payments import PaymentMethod
 from edge_workers.security import require_identity, require_rate_limit
 
 blueprint = Blueprint("payments", __name__, url_prefix="/api/v1/payments")
-
-PaymentMethod = Literal["mtn_momo", "orange_money", "card", "eft", "kora_checkout"]
 
 
 class InitializePayment(Body):
@@ -81,7 +80,6 @@ class PaymentStatus(BaseModel):
 
 @blueprint.post("/initialize")
 @operation(
-    "Start paying an order; sent twice it is one payment",
     tag="payments",
     access="signed_in",
     body=InitializePayment,
@@ -98,6 +96,7 @@ class PaymentStatus(BaseModel):
     ),
 )
 def initialize() -> Response:
+    """Start paying an order; sent twice it is one payment."""
     caller = require_identity()
     body = read_body(InitializePayment)
     app = parts()
@@ -115,7 +114,6 @@ def initialize() -> Response:
 
 @blueprint.post("/<payment_id>/authorize")
 @operation(
-    "Hand in the code that the payer received, where the action requires one",
     tag="payments",
     access="signed_in",
     body=AuthorizationCode,
@@ -131,6 +129,7 @@ def initialize() -> Response:
     ),
 )
 def authorize(payment_id: str) -> Response:
+    """Hand in the code that the payer received, where the action requires one."""
     caller = require_identity()
     checked_id = read_id("payment_id", payment_id)
     body = read_body(AuthorizationCode)
@@ -143,13 +142,13 @@ def authorize(payment_id: str) -> Response:
 
 @blueprint.get("/status/<payment_id>")
 @operation(
-    "How a payment stands",
     tag="payments",
     access="signed_in",
     answers={200: PaymentStatus},
     errors=("authentication_required", "not_found"),
 )
 def status(payment_id: str) -> Response:
+    """How a payment stands."""
     caller = require_identity()
     payment = parts().database.call(
         "payment_status",
@@ -161,12 +160,12 @@ def status(payment_id: str) -> Response:
 
 @blueprint.route("/return/<payment_id>", methods=["GET", "POST"])
 @operation(
-    "Where gateways send the browser back: decides nothing, goes on to the frontend",
     tag="payments",
     answers={303: None},
     errors=("not_found",),
 )
 def come_back(payment_id: str) -> AnyResponse:
+    """Where gateways send the browser back: decides nothing, goes on to the frontend."""
     checked_id = read_id("payment_id", payment_id)
     query = {"payment_id": checked_id}
     page = f"{parts().settings.frontend_url}/orders"

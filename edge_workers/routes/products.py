@@ -3,6 +3,7 @@
 All four routes answer `{items, recommendations, next_cursor}`. Prices are PostgREST's own digits.
 """
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
@@ -35,6 +36,10 @@ log = get_logger(__name__)
 blueprint = Blueprint("products", __name__, url_prefix="/api/v1/products")
 
 RECOMMENDATIONS: Final = 4
+# Arguments with few values: answers to these alone are worth a place in Redis.
+_SHARED_ARGUMENTS: Final = frozenset(
+    {"category", "country", "language", "channel", "in_stock", "sort", "page_size"}
+)
 _RECOMMENDATION_SECONDS: Final = 300
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")]
@@ -162,7 +167,6 @@ _WHOLESALE_COLUMNS: Final = (
 
 @blueprint.get("")
 @operation(
-    "List products",
     tag="products",
     access="optional",
     parameters=ListParameters,
@@ -170,12 +174,12 @@ _WHOLESALE_COLUMNS: Final = (
     errors=("input_invalid", "data_api_unavailable"),
 )
 def list_products() -> Response:
+    """List products."""
     return _list(read_parameters(ListParameters).model_dump())
 
 
 @blueprint.get("/search")
 @operation(
-    "Search products in English and French",
     tag="products",
     access="optional",
     parameters=SearchParameters,
@@ -183,12 +187,12 @@ def list_products() -> Response:
     errors=("input_invalid", "data_api_unavailable"),
 )
 def search() -> Response:
+    """Search products in English and French."""
     return _list(read_parameters(SearchParameters).model_dump())
 
 
 @blueprint.get("/retailer")
 @operation(
-    "List wholesale products",
     tag="products",
     access="optional",
     parameters=WholesaleParameters,
@@ -196,12 +200,12 @@ def search() -> Response:
     errors=("input_invalid", "data_api_unavailable"),
 )
 def list_wholesale() -> Response:
+    """List wholesale products."""
     return _list({**read_parameters(WholesaleParameters).model_dump(), "channel": "wholesale"})
 
 
 @blueprint.get("/<product_id>")
 @operation(
-    "One product, retail or wholesale",
     tag="products",
     access="optional",
     parameters=ProductParameters,
@@ -209,6 +213,7 @@ def list_wholesale() -> Response:
     errors=("input_invalid", "not_found", "data_api_unavailable"),
 )
 def show(product_id: str) -> Response:
+    """One product, retail or wholesale."""
     checked_id = read_id("product_id", product_id)
     asked = read_parameters(ProductParameters)
     caller = identity()
@@ -232,15 +237,16 @@ def _list(args: dict[str, Any]) -> Response:
     return _cached(
         f"products:{urlencode(given)}",
         lambda: exact_json.dumps(_page(_client(None, args["language"]), args)),
+        is_shared=_SHARED_ARGUMENTS.issuperset(given),
     )
 
 
-def _cached(key: str, build: Any) -> Response:
+def _cached(key: str, build: Callable[[], bytes], *, is_shared: bool = True) -> Response:
     cache = parts().cache
-    body = cache.get(key, seconds=PUBLIC_SECONDS)
+    body = cache.get(key, seconds=PUBLIC_SECONDS, is_shared=is_shared)
     if body is None:
         body = build()
-        cache.put(key, body, seconds=PUBLIC_SECONDS)
+        cache.put(key, body, seconds=PUBLIC_SECONDS, is_shared=is_shared)
     return public_answer(body)
 
 

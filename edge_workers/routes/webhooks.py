@@ -9,6 +9,7 @@ import hashlib
 from flask import Blueprint, Response, g, request
 
 from edge_workers.errors import AppError, NotFoundError, WebhookSignatureInvalid
+from edge_workers.inputs import raw_body
 from edge_workers.log import bind_context, get_logger
 from edge_workers.openapi import operation
 from edge_workers.parts import Parts, parts
@@ -35,7 +36,6 @@ _NOT_KEPT = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 @blueprint.route("", methods=["POST"])
 @operation(
-    "A gateway's notification; the gateway is found by its own marks",
     tag="webhooks",
     answers={200: None},
     errors=(
@@ -46,6 +46,7 @@ _NOT_KEPT = frozenset({"authorization", "cookie", "proxy-authorization"})
     ),
 )
 def receive_unnamed() -> Response:
+    """A gateway's notification; the gateway is found by its own marks."""
     webhook = _read(None)
     gateway = recognise_gateway(webhook, parts().settings)
     if gateway is None:
@@ -56,7 +57,6 @@ def receive_unnamed() -> Response:
 @blueprint.route("/<gateway>", methods=["POST", "PUT"])
 @blueprint.route("/<gateway>/<token>", methods=["POST", "PUT"])
 @operation(
-    "A gateway's notification",
     tag="webhooks",
     answers={200: None},
     errors=(
@@ -67,13 +67,14 @@ def receive_unnamed() -> Response:
     ),
 )
 def receive(gateway: str, token: str | None = None) -> Response:
+    """A gateway's notification."""
     return _receive(gateway, _read(token))
 
 
 def _read(token: str | None) -> WebhookRequest:
     # The raw bytes first: what is signed is what was sent, not what a parser makes of it.
     return WebhookRequest(
-        raw=request.get_data(cache=True),
+        raw=raw_body(),
         headers=dict(request.headers),
         token=token,
         remote_address=request.remote_addr,
@@ -91,7 +92,7 @@ def _receive(gateway: str, webhook: WebhookRequest) -> Response:
         provider.verify(webhook, _secrets(app, gateway, location))
     except Unverified as error:
         _report_unverified(app, error)
-        raise WebhookSignatureInvalid() from error
+        raise WebhookSignatureInvalid from error
     event = _parse(provider, webhook, location)
     stored = app.database.call(
         "record_webhook_event",

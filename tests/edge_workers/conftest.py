@@ -31,10 +31,12 @@ def offline_settings(**changes: Any) -> Settings:
     return Settings(**{**values, **changes})
 
 
-@pytest.fixture
-def offline_app() -> Flask:
+@pytest.fixture(scope="session")
+def offline_app() -> Iterator[Flask]:
     """An edge whose database, Auth, PostgREST and gateways are all away."""
-    return create_app(offline_settings())
+    flask_app = create_app(offline_settings())
+    yield flask_app
+    flask_app.extensions["mallgram"].close()
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def app(stack_settings: Settings) -> Iterator[Flask]:
     settings = stack_settings.model_copy(update={"redis_url": None})
     flask_app = create_app(settings)
     yield flask_app
-    flask_app.extensions["mallgram"].database.close()
+    flask_app.extensions["mallgram"].close()
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def app_with(stack_settings: Settings) -> Iterator[Callable[..., Flask]]:
 
     yield make
     for flask_app in made:
-        flask_app.extensions["mallgram"].database.close()
+        flask_app.extensions["mallgram"].close()
 
 
 @pytest.fixture

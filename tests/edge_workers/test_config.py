@@ -38,7 +38,7 @@ def test_a_session_url_of_its_own_is_used_for_listening() -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
-        offline_settings().port = 1  # type: ignore[misc]
+        offline_settings().port = 1
 
 
 def test_secrets_do_not_show() -> None:

@@ -26,7 +26,7 @@ def test_raw_json_goes_out_as_it_is() -> None:
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "{", "", "[1,]", '{"a":01}'])
 def test_what_is_not_json_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"JSON|Expecting"):
         exact_json.loads(text)
 
 

@@ -96,7 +96,7 @@ def test_an_event_is_one_json_line_with_its_context(capsys: pytest.CaptureFixtur
         "module": "somewhere",
         "request_id": "request-0001",
         "payment_id": USER,
-        "amount": "Decimal('12500.00')",
+        "amount": "12500.00",
         "email": REDACTED,
     }
 

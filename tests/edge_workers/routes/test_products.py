@@ -1,0 +1,256 @@
+"""The catalogue through the edge: exact prices, pages, caching for those who are nobody."""
+
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from edge_workers import exact_json
+from edge_workers.routes.products import ProductDetailList, ProductList
+from tests.conftest import Person, Shelf
+
+Admin = psycopg.Connection[dict[str, Any]]
+
+
+def read(client: FlaskClient, path: str, **headers: str) -> dict[str, Any]:
+    response = client.get(path, headers=headers)
+    assert response.status_code == 200, response.text
+    body: dict[str, Any] = exact_json.loads(response.data)
+    return body
+
+
+@pytest.fixture
+def fresh(app_with: Callable[..., Flask]) -> FlaskClient:
+    """An edge whose cache has seen nothing yet."""
+    return app_with(redis_url=None).test_client()
+
+
+def test_a_list_has_the_prices_of_its_country_digit_for_digit(
+    fresh: FlaskClient, shelf: Shelf
+) -> None:
+    category = shelf.category()
+    product_id = shelf.put(
+        category_id=category["id"], prices={"CM": "12500", "ZA": "199.90"}, name_fr="Théière"
+    )
+    for country, digits in (("CM", "12500.00"), ("ZA", "199.90")):
+        response = fresh.get(
+            f"/api/v1/products?category={category['slug']}&country={country}&language=fr"
+        )
+        body = exact_json.loads(response.data)
+        ProductList.model_validate_json(response.data)
+        (item,) = body["items"]
+        assert item["product_id"] == product_id
+        assert item["name"] == "Théière"
+        assert str(item["price"]) == digits
+        assert f'"price":{digits}' in response.text
+        assert body["next_cursor"] is None
+
+
+def test_pages_follow_each_other_without_gap_or_repeat(fresh: FlaskClient, shelf: Shelf) -> None:
+    category = shelf.category()
+    expected = {
+        shelf.put(category_id=category["id"], prices={"ZA": f"{100 + n % 3}.00"}) for n in range(7)
+    }
+    seen: list[str] = []
+    cursor, pages = "", 0
+    while True:
+        body = read(
+            fresh,
+            f"/api/v1/products?category={category['slug']}&country=ZA&page_size=3&sort=price_asc"
+            + (f"&cursor={cursor}" if cursor else ""),
+        )
+        seen += [item["product_id"] for item in body["items"]]
+        pages += 1
+        if body["next_cursor"] is None:
+            break
+        cursor = body["next_cursor"].replace("+", "%2B").replace("=", "%3D")
+    assert len(seen) == len(set(seen)) == 7
+    assert set(seen) == expected
+    assert pages == 3
+
+
+def test_search_finds_by_either_language(fresh: FlaskClient, shelf: Shelf) -> None:
+    word = f"zx{uuid.uuid4().hex[:10]}"
+    product_id = shelf.put(name="Plain kettle", name_fr=f"Bouilloire {word}")
+    body = read(fresh, f"/api/v1/products/search?query={word}&country=CM")
+    assert [item["product_id"] for item in body["items"]] == [product_id]
+    assert body["items"][0]["price"] == Decimal("12500.00")
+
+
+def test_wholesale_has_a_list_of_its_own(fresh: FlaskClient, shelf: Shelf) -> None:
+    category = shelf.category()
+    shelf.put(category_id=category["id"])
+    wholesale = shelf.put(category_id=category["id"], channel="wholesale")
+    body = read(fresh, f"/api/v1/products/retailer?category={category['slug']}&country=ZA")
+    assert [(i["product_id"], i["channel"]) for i in body["items"]] == [(wholesale, "wholesale")]
+
+
+def test_recommendations_are_the_best_rated_others_of_the_category(
+    fresh: FlaskClient, shelf: Shelf
+) -> None:
+    category = shelf.category()
+    ids = {
+        rating: shelf.put(category_id=category["id"], rating=rating, stock=stock)
+        for rating, stock in (("3.0", 5), ("5.0", 5), ("4.0", 0), ("4.5", 5))
+    }
+    body = read(fresh, f"/api/v1/products/{ids['3.0']}?country=ZA")
+    recommended = [item["product_id"] for item in body["recommendations"]]
+    assert recommended == [ids["5.0"], ids["4.5"]]
+
+
+@pytest.mark.parametrize("channel", ["retail", "wholesale"])
+def test_a_product_is_found_in_both_tables(
+    fresh: FlaskClient, shelf: Shelf, admin: Admin, channel: str
+) -> None:
+    product_id = shelf.put(channel=channel, stock=7, prices={"CM": "12500", "ZA": "199.90"})
+    column = "product_id" if channel == "retail" else "retailer_product_id"
+    admin.execute(
+        f"insert into public.product_media ({column}, position, storage_path) "  # noqa: S608
+        "values (%s, 1, 'products/second.png'), (%s, 0, 'products/first.png')",
+        [product_id, product_id],
+    )
+    response = fresh.get(f"/api/v1/products/{product_id}")
+    ProductDetailList.model_validate_json(response.data)
+    body = exact_json.loads(response.data)
+    (product,) = body["items"]
+    assert (product["id"], product["channel"], product["available"]) == (product_id, channel, 7)
+    assert [p["storage_path"] for p in product["media"]] == [
+        "products/first.png",
+        "products/second.png",
+    ]
+    assert [(p["country"], p["currency"], str(p["amount"])) for p in product["prices"]] == [
+        ("CM", "XAF", "12500.00"),
+        ("ZA", "ZAR", "199.90"),
+    ]
+    assert product["min_order_quantity"] == (1 if channel == "retail" else 2)
+    assert body["next_cursor"] is None
+    one = read(fresh, f"/api/v1/products/{product_id}?country=ZA")
+    assert [p["country"] for p in one["items"][0]["prices"]] == ["ZA"]
+
+
+def test_a_product_that_is_not_on_sale_is_not_found(fresh: FlaskClient, shelf: Shelf) -> None:
+    product_id = shelf.put()
+    shelf.clear()
+    for unknown in (product_id, str(uuid.uuid4())):
+        response = fresh.get(f"/api/v1/products/{unknown}")
+        assert response.status_code == 404
+        assert response.json is not None
+        assert response.json["code"] == "product_not_found"
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code", "field"),
+    [
+        ("category=no-such-category", 404, "category_not_found", "category"),
+        ("country=FR", 400, "country_unknown", "country"),
+        ("cursor=bm90LWEtY3Vyc29y", 400, "cursor_invalid", "cursor"),
+    ],
+)
+def test_what_sql_refuses_names_its_parameter(
+    fresh: FlaskClient, query: str, status: int, code: str, field: str
+) -> None:
+    response = fresh.get(f"/api/v1/products?{query}")
+    assert response.status_code == status
+    assert response.json is not None
+    assert response.json["code"] == code
+    assert [e["field"] for e in response.json["errors"]] == [field]
+
+
+# --- Caching ----------------------------------------------------------------------------------
+
+
+def test_an_anonymous_answer_may_be_kept_and_asked_about_again(
+    fresh: FlaskClient, shelf: Shelf
+) -> None:
+    path = f"/api/v1/products/{shelf.put()}"
+    first = fresh.get(path)
+    assert first.headers["Cache-Control"] == "public, max-age=30, stale-while-revalidate=60"
+    assert {"Accept-Language", "Authorization", "Origin"} <= set(first.vary)
+    tag = first.headers["ETag"]
+    again = fresh.get(path, headers={"If-None-Match": tag})
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["ETag"] == tag
+    other = fresh.get(path, headers={"If-None-Match": '"other"'})
+    assert (other.status_code, other.data) == (200, first.data)
+
+
+def test_an_anonymous_answer_comes_from_memory_for_a_while(
+    fresh: FlaskClient, shelf: Shelf, admin: Admin
+) -> None:
+    product_id = shelf.put()
+    path = f"/api/v1/products/{product_id}"
+    first = fresh.get(path).data
+    admin.execute("update public.products set name = 'Renamed' where id = %s", [product_id])
+    assert fresh.get(path).data == first
+
+
+def test_another_edge_finds_the_answer_in_redis(
+    app_with: Callable[..., Flask], stack_settings: Any, shelf: Shelf, admin: Admin
+) -> None:
+    product_id = shelf.put()
+    path = f"/api/v1/products/{product_id}"
+    one, other = (app_with().test_client() for _ in range(2))
+    assert stack_settings.redis_url is not None
+    first = one.get(path).data
+    admin.execute("update public.products set name = 'Renamed' where id = %s", [product_id])
+    assert other.get(path).data == first
+
+
+def test_languages_and_countries_are_kept_apart(fresh: FlaskClient, shelf: Shelf) -> None:
+    category = shelf.category()
+    shelf.put(category_id=category["id"], name="Kettle", name_fr="Bouilloire")
+    path = f"/api/v1/products?category={category['slug']}"
+    names = {
+        (language, country): read(
+            fresh, f"{path}&country={country}", **{"Accept-Language": language}
+        )["items"][0]
+        for language in ("en", "fr")
+        for country in ("ZA", "CM")
+    }
+    assert {key: (item["name"], item["currency"]) for key, item in names.items()} == {
+        ("en", "ZA"): ("Kettle", "ZAR"),
+        ("en", "CM"): ("Kettle", "XAF"),
+        ("fr", "ZA"): ("Bouilloire", "ZAR"),
+        ("fr", "CM"): ("Bouilloire", "XAF"),
+    }
+
+
+def test_a_signed_in_answer_is_kept_by_nobody(
+    fresh: FlaskClient, shelf: Shelf, acheteuse: Person, admin: Admin
+) -> None:
+    category = shelf.category()
+    product_id = shelf.put(category_id=category["id"], name="Kettle", name_fr="Bouilloire")
+    path = f"/api/v1/products?category={category['slug']}"
+    response = fresh.get(path, headers=acheteuse.headers)
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "ETag" not in response.headers
+    # no parameter and no header said so: the person is French-speaking and in Cameroon
+    (item,) = exact_json.loads(response.data)["items"]
+    assert (item["name"], item["country"]) == ("Bouilloire", "CM")
+    admin.execute("update public.products set name_fr = 'Cafetière' where id = %s", [product_id])
+    (item,) = exact_json.loads(fresh.get(path, headers=acheteuse.headers).data)["items"]
+    assert item["name"] == "Cafetière"
+
+
+def test_the_anon_key_is_nobody(
+    fresh: FlaskClient, shelf: Shelf, stack_env: dict[str, str]
+) -> None:
+    response = fresh.get(
+        f"/api/v1/products/{shelf.put()}",
+        headers={"Authorization": f"Bearer {stack_env['SUPABASE_ANON_KEY']}"},
+    )
+    assert response.status_code == 200
+    assert response.headers["Cache-Control"].startswith("public")
+
+
+def test_without_postgrest_the_answer_is_503(offline: FlaskClient) -> None:
+    response = offline.get("/api/v1/products")
+    assert response.status_code == 503
+    assert response.json is not None
+    assert response.json["code"] == "data_api_unavailable"
+    assert response.headers["Cache-Control"] == "no-store"
