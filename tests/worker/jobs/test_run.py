@@ -79,7 +79,7 @@ def test_a_job_that_always_fails_is_dead_after_its_attempts(
     row = outbox.read(outbox_id)
     assert row["failed_at"] is not None
     assert row["attempts"] == 3
-    assert row["last_error"].startswith("ValueError at tests/worker/test_jobs.py:")
+    assert row["last_error"].startswith("ValueError at tests/worker/jobs/test_run.py:")
     assert "4111" not in str(dead.value)
     assert "b.example" not in row["last_error"]
     assert session.call("claim_outbox", batch=9, lease_seconds=60, queues=[QUEUE]) == []

@@ -1,0 +1,108 @@
+"""Mails leave once, in the right language, and say so in the database."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from edge_workers.providers.errors import Misconfigured, Unavailable
+from tests.worker.jobs.conftest import Shop, Shopper
+from worker.jobs import notifications
+from worker.task import Task
+
+MakeTask = Callable[..., Task]
+
+
+def ask_for_mail(shop: Shop, template: str, shopper: Shopper, order_id: str | None = None) -> str:
+    """A wanted mail, without the outbox row that the stack's worker would take."""
+    shop.admin.execute(
+        "delete from private.emails where template = %s and user_id = %s", [template, shopper.id]
+    )
+    row = shop.read(
+        "insert into private.emails (template, user_id, order_id) values (%s, %s, %s) returning id",
+        template,
+        shopper.id,
+        order_id,
+    )
+    return str(row["id"])
+
+
+def mail_row(shop: Shop, email_id: str) -> dict[str, Any]:
+    return shop.read("select * from private.emails where id = %s", email_id)
+
+
+def test_a_mail_arrives_in_the_language_of_the_order(shop: Shop, make_task: MakeTask) -> None:
+    shopper = shop.register(language="fr")
+    order = shop.place_order(shopper, shop.stock(amount=12500), quantity=2)
+    email_id = ask_for_mail(shop, "order_placed", shopper, str(order["id"]))
+
+    notifications.send_email(make_task(), email_id=email_id)
+
+    [mail] = shop.sandbox.listed("mail", to=shopper.email)
+    assert mail["message_id"] == f"<{email_id}@mallgram.example>"
+    assert mail["language"] == order["language"]
+    assert order["order_number"] in mail["subject"]
+    assert f"{shop.settings.frontend_url}/orders/{order['id']}" in mail["html"]
+    assert mail_row(shop, email_id)["message_id"] == mail["message_id"]
+    assert mail_row(shop, email_id)["sent_at"] is not None
+
+
+def test_a_sent_mail_is_not_sent_again(shop: Shop, make_task: MakeTask) -> None:
+    shopper = shop.register()
+    email_id = ask_for_mail(shop, "welcome", shopper)
+
+    notifications.send_email(make_task(), email_id=email_id)
+    notifications.send_email(make_task(), email_id=email_id)
+
+    assert len(shop.sandbox.listed("mail", to=shopper.email)) == 1
+
+
+def test_a_mail_to_a_forgotten_person_is_dropped(shop: Shop, make_task: MakeTask) -> None:
+    shopper = shop.register()
+    email_id = ask_for_mail(shop, "welcome", shopper)
+    shop.admin.execute("update public.users set email = null where id = %s", [shopper.id])
+
+    notifications.send_email(make_task(), email_id=email_id)
+
+    assert shop.sandbox.listed("mail", to=shopper.email) == []
+
+
+def test_a_mail_server_that_is_busy_leaves_the_mail_for_later(
+    shop: Shop, make_task: MakeTask
+) -> None:
+    shopper = shop.register()
+    email_id = ask_for_mail(shop, "welcome", shopper)
+    shop.sandbox.order_fault("smtp", "error")
+
+    with pytest.raises(Unavailable):
+        notifications.send_email(make_task(), email_id=email_id)
+    assert mail_row(shop, email_id)["sent_at"] is None
+
+    notifications.send_email(make_task(), email_id=email_id)
+    assert len(shop.sandbox.listed("mail", to=shopper.email)) == 1
+
+
+def test_an_address_that_takes_no_mail_is_a_fact_not_a_retry(
+    shop: Shop, make_task: MakeTask
+) -> None:
+    shopper = shop.register()
+    shop.admin.execute(
+        "update public.users set email = %s where id = %s", [f"not {shopper.email}", shopper.id]
+    )
+    email_id = ask_for_mail(shop, "welcome", shopper)
+
+    notifications.send_email(make_task(), email_id=email_id)
+
+    row = mail_row(shop, email_id)
+    assert row["sent_at"] is None
+    assert row["reject_reason"] == "address_invalid"
+
+
+def test_without_a_mail_server_the_job_says_so(shop: Shop, make_task: MakeTask) -> None:
+    shopper = shop.register()
+    email_id = ask_for_mail(shop, "welcome", shopper)
+    task = make_task()
+    settings = task.settings.model_copy(update={"smtp_host": None})
+
+    with pytest.raises(Misconfigured):
+        notifications.send_email(Task(database=task.database, settings=settings), email_id=email_id)
