@@ -28,6 +28,8 @@ from scripts.local.settings import (
 from scripts.local.stack import PYTHON, STACK_SETTINGS, RunningStack, program_path
 
 SCHEMAS = ("public", "service", "private")
+# Directories that are no part of the project; git knows them from .gitignore.
+GENERATED = {".git", ".local", ".venv", "node_modules", "__pycache__", ".env"}
 SQL_PATHS = ("sql", "supabase/seed.sql")
 # Written as patterns so that this file does not match itself.
 FORBIDDEN_TEXT = {
@@ -85,17 +87,23 @@ def import_direction() -> None:
 
 
 def committed_files() -> list[Path]:
-    """Files that are in git or would be added to it."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listed.returncode != 0:
-        raise Failure(f"git cannot list the files: {listed.stderr.strip()}")
-    paths = (ROOT / name for name in listed.stdout.split("\0") if name)
+    """Files that are in git or would be added to it; without git, all but what is generated."""
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        paths = [
+            path
+            for path in ROOT.rglob("*")
+            if not GENERATED.intersection(path.parts[len(ROOT.parts) :])
+        ]
+    else:
+        paths = [ROOT / name for name in listed.split("\0") if name]
     return sorted(path for path in paths if path.is_file())
 
 

@@ -49,14 +49,21 @@ def running_environment() -> dict[str, str]:
 
 def is_released() -> bool:
     """Whether a first release is tagged or a migration stands that db build did not write."""
-    tags = subprocess.run(
-        ["git", "tag", "--list", "v*"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
     drafted = any(
         not path.name.startswith(migrations.FIRST_DAY)
         for path in migrations.MIGRATIONS.glob("*.sql")
     )
-    return drafted or bool(tags.stdout.strip())
+    return drafted or bool(release_tags())
+
+
+def release_tags() -> str:
+    """The repository's tags v…, one a line; none where there is no git."""
+    try:
+        return subprocess.run(
+            ["git", "tag", "--list", "v*"], cwd=ROOT, capture_output=True, text=True, check=False
+        ).stdout.strip()
+    except OSError:
+        return ""
 
 
 def build(*, check: bool) -> None:

@@ -418,7 +418,7 @@ class RunningStack:
                     self.adopt_auth_schema()
             if "auth" in wave and migrate:
                 self.migrate(is_fresh=is_fresh, seed=seed)
-        if is_fresh and migrate and seed:
+        if is_fresh and migrate and seed and not stack.is_throw_away:
             self.upload_media()
 
     def adopt_auth_schema(self) -> None:
