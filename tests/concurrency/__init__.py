@@ -1,0 +1,1 @@
+"""Races: many real sessions at once, over HTTP, against the running stack."""
