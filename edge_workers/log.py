@@ -117,6 +117,24 @@ class _StdoutHandler(logging.StreamHandler[TextIO]):
         return sys.stdout
 
 
+class _Lines:
+    """Writes each line to whatever stdout is at the time.
+
+    A reader that went away fails no work: a mail that was sent must not count as unsent because
+    saying so failed.
+    """
+
+    def msg(self, message: str) -> None:
+        try:
+            sys.stdout.write(message + "\n")
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            return
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
 def _shared_processors() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
@@ -138,7 +156,7 @@ def configure_logging(level: str = "INFO") -> None:
     structlog.configure(
         processors=[*_shared_processors(), renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(),
+        logger_factory=lambda *_: _Lines(),
         cache_logger_on_first_use=False,
     )
     handler = _StdoutHandler()

@@ -178,7 +178,10 @@ def work(queue_name: str, settings: Settings) -> bool:
     )
     worker.log_result_lifespan = False
     log.info("worker.started", queue=queue_name)
-    worker.work(logging_level="WARNING")
+    try:
+        worker.work(logging_level="WARNING")
+    except redis.exceptions.RedisError as error:  # went away between two jobs
+        log.error("redis.lost", error=type(error).__name__)
     log.info("worker.stopped", queue=queue_name, is_told_to_stop=worker.is_told_to_stop)
     return worker.is_told_to_stop
 
@@ -210,11 +213,7 @@ def main(arguments: Sequence[str]) -> int:
         log.error("settings.missing", name="REDIS_URL")
         return 2
     jobs.preload(settings)
-    try:
-        return 0 if work(arguments[0], settings) else 1
-    except redis.exceptions.RedisError as error:
-        log.error("redis.lost", error=type(error).__name__)
-        return 1
+    return 0 if work(arguments[0], settings) else 1
 
 
 if __name__ == "__main__":

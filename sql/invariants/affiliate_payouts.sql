@@ -1,8 +1,10 @@
--- Each full block of uses of an affiliate's code has its payout, and no payout is without its block.
+-- Each full block of uses of an affiliate's code has its payout, and no payout lacks its block.
 select
     'affiliate_payouts' as check_name,
     p.id as subject_id,
-    format('%s uses in blocks of %s, %s payouts', p.usage_count, a.threshold_uses, b.blocks) as detail
+    format(
+        '%s uses in blocks of %s, %s payouts', p.usage_count, a.threshold_uses, b.blocks
+    ) as detail
 from public.promo_codes as p
 inner join public.affiliates as a on p.affiliate_id = a.id
 cross join lateral (

@@ -235,7 +235,7 @@ describe('session', () => {
 
   test('refresh with a made-up token is refused', async () => {
     const answer = await anonClient().auth.refreshSession({ refresh_token: 'made-up-token' });
-    assert.ok(answer.error);
+    assert.equal(answer.error.status, 400);
     assert.equal(answer.data.session, null);
   });
 
@@ -245,7 +245,7 @@ describe('session', () => {
     assert.equal((await person.client.auth.signOut()).error, null);
     assert.equal((await person.client.auth.getSession()).data.session, null);
     const answer = await anonClient().auth.refreshSession({ refresh_token });
-    assert.ok(answer.error);
+    assert.equal(answer.error.code, 'refresh_token_not_found');
     assert.equal(answer.data.session, null);
     const rows = await person.client.from('users').select('id');
     assert.equal(rows.error.code, '42501');

@@ -15,7 +15,8 @@ comment on schema private is
 
 -- The form without a schema is the only one that takes EXECUTE from public.
 alter default privileges revoke execute on functions from public;
-alter default privileges in schema public revoke all on tables from anon, authenticated, service_role;
+alter default privileges in schema public revoke all on tables
+from anon, authenticated, service_role;
 alter default privileges in schema public revoke all on sequences
 from anon, authenticated, service_role;
 alter default privileges in schema public revoke all on functions

@@ -25,7 +25,9 @@ set search_path = ''
 as $$
     select
         (regexp_match(
-            lower(nullif(current_setting('request.headers', true), '')::jsonb ->> 'accept-language'),
+            lower(
+                nullif(current_setting('request.headers', true), '')::jsonb ->> 'accept-language'
+            ),
             '(?:^|[\s,])(en|fr)(?:[-;,\s]|$)'
         ))[1]
 $$;

@@ -48,7 +48,10 @@ begin
     v_rate := v_rule.capacity / extract(epoch from v_rule.refill)::double precision;
 
     insert into private.rate_limits as l (action, subject, tokens)
-    values (take_rate_limit.action, take_rate_limit.subject, v_rule.capacity - take_rate_limit.tokens)
+    values (
+        take_rate_limit.action, take_rate_limit.subject,
+        v_rule.capacity - take_rate_limit.tokens
+    )
     on conflict on constraint rate_limits_pkey do update
     set tokens = least(
             v_rule.capacity,

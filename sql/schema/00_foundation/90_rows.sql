@@ -93,7 +93,7 @@ values
 (
     'idempotency_key_invalid', 400,
     'An idempotency key is 8 to 200 printable characters, the same in header and body.',
-    'Une clé d''idempotence compte de 8 à 200 caractères imprimables, les mêmes dans l''en-tête et le corps.'
+    'Une clé d''idempotence a 8 à 200 caractères imprimables, les mêmes en en-tête et en corps.'
 ),
 (
     'idempotency_key_required', 400,
@@ -218,7 +218,7 @@ values
 (
     'payment_outcome_unknown', 503,
     'The payment service has not answered yet. Ask for the payment''s status; do not pay twice.',
-    'Le service de paiement n''a pas encore répondu. Demandez l''état du paiement ; ne payez pas deux fois.'
+    'Le service n''a pas encore répondu. Demandez l''état du paiement ; ne payez pas deux fois.'
 ),
 (
     'payment_phone_invalid', 400,
@@ -440,11 +440,11 @@ set every = excluded.every;
 
 insert into private.rate_limit_rules (action, capacity, refill)
 values
-('login', 10, interval '5 minutes'),
+('login', 30, interval '5 minutes'),
 ('password_reset', 5, interval '15 minutes'),
 ('payment_initialize', 20, interval '5 minutes'),
 ('promo_check', 20, interval '10 minutes'),
-('register', 10, interval '1 hour'),
+('register', 30, interval '1 hour'),
 ('verify', 10, interval '15 minutes'),
 ('webhook_unverified', 60, interval '1 minute')
 on conflict (action) do update

@@ -47,5 +47,6 @@ revoke all on function private.caller_country() from public;
 grant execute on function private.caller_country() to anon, authenticated, service_role;
 
 comment on function private.caller_country() is
-'Country whose prices the caller sees when none is asked for: their own, else ZA. Definer because a '
+'Country whose prices the caller sees when none is asked for: their own, else ZA. Definer '
+'because a '
 'guest has no row to see.';

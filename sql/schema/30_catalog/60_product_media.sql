@@ -26,7 +26,8 @@ alter table public.product_media enable row level security;
 create index product_media_product_id_idx on public.product_media (product_id);
 create index product_media_retailer_product_id_idx on public.product_media (retailer_product_id);
 
-comment on table public.product_media is 'Pictures of a product, in Storage; position 0 is shown first.';
+comment on table public.product_media is
+'Pictures of a product, in Storage; position 0 is shown first.';
 comment on column public.product_media.storage_path is
 'bucket/path: the picture is at /storage/v1/object/public/<storage_path>.';
 comment on column public.product_media.width is 'Pixels.';

@@ -20,7 +20,9 @@ comment on type private.order_line is
 'A priced line; problem is an error code when the line cannot be ordered so.';
 
 create or replace function private.read_items(items jsonb)
-returns table (line_number integer, listing_id uuid, channel public.product_channel, quantity integer)
+returns table (
+    line_number integer, listing_id uuid, channel public.product_channel, quantity integer
+)
 language plpgsql
 stable
 set search_path = ''

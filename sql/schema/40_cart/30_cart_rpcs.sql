@@ -79,7 +79,10 @@ begin
         perform private.fail('order_items_invalid', 'more than 500 items');
     end if;
     return query
-    select c.* from public.cart_items as c where c.cart_id = v_cart_id order by c.created_at, c.listing_id;
+    select c.*
+    from public.cart_items as c
+    where c.cart_id = v_cart_id
+    order by c.created_at, c.listing_id;
 end
 $$;
 
@@ -128,7 +131,10 @@ begin
         and c.listing_id = remove_cart_item.product_id
         and c.channel = remove_cart_item.channel;
     return query
-    select c.* from public.cart_items as c where c.cart_id = v_cart_id order by c.created_at, c.listing_id;
+    select c.*
+    from public.cart_items as c
+    where c.cart_id = v_cart_id
+    order by c.created_at, c.listing_id;
 end
 $$;
 

@@ -126,7 +126,8 @@ grant execute on function private.update_order_address(uuid, jsonb) to authentic
 comment on function private.cancel_order(uuid, text) is
 'Core of cancel_order. Definer because orders have no write grant; only the owner''s order.';
 comment on function private.update_order_address(uuid, jsonb) is
-'Core of update_order_address. Definer because orders have no write grant; only the owner''s order.';
+'Core of update_order_address. Definer because orders have no write grant; only the owner''s '
+'order.';
 
 create or replace function public.cancel_order(order_id uuid, reason text default null)
 returns public.orders

@@ -45,5 +45,6 @@ grant execute on function service.release_order_hold(uuid) to mallgram_service;
 comment on function service.claim_expired_orders(integer) is
 'Ids of unpaid orders whose hold ran out. Definer because orders are closed to the service.';
 comment on function service.release_order_hold(uuid) is
-'Cancels one expired order (payment_expired) and gives back what it held: {released}. An order that '
+'Cancels one expired order (payment_expired) and gives back what it held: {released}. An order '
+'that '
 'somebody works on just now is left for the next run. Definer because orders are closed to it.';

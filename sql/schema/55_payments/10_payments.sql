@@ -61,11 +61,13 @@ comment on column public.payments.is_winner is
 comment on column public.payments.action is
 'What the payer does next, as initialize answered it: {action: redirect | form | push, …}.';
 comment on column public.payments.superseded_at is
-'When a newer attempt of the same method and gateway took its place: its page expired, or its start '
+'When a newer attempt of the same method and gateway took its place: its page expired, or its '
+'start '
 'was never heard of again. It is still polled until it ends.';
 comment on column public.payments.evidence_at is
 'When the gateway''s own answer was last applied.';
-comment on column public.payments.next_check_at is 'When the gateway is asked next; null = settled.';
+comment on column public.payments.next_check_at is
+'When the gateway is asked next; null = settled.';
 
 create policy select_own_or_admin on public.payments
 for select to authenticated

@@ -126,7 +126,7 @@ begin
 
     select u.* into strict v_user from public.users as u where u.id = v_order.user_id;
     -- A page that has expired cannot be paid on, and a start without an answer for a minute has no
-    -- page that anybody saw: a new attempt takes their place, the polls follow the old one to its end.
+    -- page that anybody saw: a new attempt takes their place, the polls follow the old one on.
     update public.payments as p
     set superseded_at = now()
     where p.order_id = v_order.id
@@ -299,7 +299,8 @@ grant execute on function service.payment_status(uuid, uuid) to mallgram_service
 grant execute on function service.payment_return(uuid) to mallgram_service;
 
 comment on function service.begin_payment(uuid, uuid, text, text, text [], text []) is
-'Opens (or finds again, is_new false) the attempt to pay actor_id''s order on the first route among '
+'Opens (or finds again, is_new false) the attempt to pay actor_id''s order on the first route '
+'among '
 'gateways less excluded, and schedules the first check. Definer because payments are closed to the '
 'service. Errors: order_not_found, order_not_payable, payment_method_unknown, '
 'payment_method_unavailable, payment_phone_required, payment_phone_invalid.';

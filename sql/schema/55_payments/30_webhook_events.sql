@@ -34,7 +34,8 @@ create index webhook_events_payment_id_idx on private.webhook_events (payment_id
 create index webhook_events_received_at_idx on private.webhook_events (received_at);
 
 comment on table private.webhook_events is
-'Verified notices of gateways, as received. payment_id is null when no payment has their reference.';
+'Verified notices of gateways, as received. payment_id is null when no payment has their '
+'reference.';
 
 create or replace function service.webhook_secrets(gateway text, "references" text [])
 returns jsonb

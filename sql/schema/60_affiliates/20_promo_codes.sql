@@ -44,7 +44,8 @@ create index promo_codes_admin_id_idx on public.promo_codes (admin_id);
 create index promo_codes_currency_idx on public.promo_codes (currency);
 
 comment on table public.promo_codes is
-'Codes of affiliates or admins. A use is reserved when an order is placed and final when it is paid.';
+'Codes of affiliates or admins. A use is reserved when an order is placed and final when it is '
+'paid.';
 comment on column public.promo_codes.code is 'Upper case; people may type it in any case.';
 comment on column public.promo_codes.reserved_count is 'Uses held by unpaid orders.';
 comment on column public.promo_codes.usage_limit is

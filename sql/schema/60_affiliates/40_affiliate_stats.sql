@@ -61,7 +61,8 @@ for each row execute function public.update_updated_at_column();
 
 comment on table public.affiliate_payouts is
 'One commission a full block of uses of a code: block k is uses (k-1)N+1 to kN.';
-comment on column public.affiliate_payouts.payout_amount is 'In currency, as owed when the block closed.';
+comment on column public.affiliate_payouts.payout_amount is
+'In currency, as owed when the block closed.';
 
 create policy select_own_or_admin on public.affiliate_payouts
 for select to authenticated

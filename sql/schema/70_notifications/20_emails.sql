@@ -159,7 +159,8 @@ comment on function service.begin_email(uuid) is
 '{email_id, template, recipient, recipient_name, language, data}, null when it is sent, refused or '
 'its recipient is gone. Definer because mails are closed to the service.';
 comment on function service.record_email_rejected(uuid, text) is
-'Ends a mail that its recipient''s server refuses for good. Definer because mails are closed to the '
+'Ends a mail that its recipient''s server refuses for good. Definer because mails are closed to '
+'the '
 'service.';
 comment on function service.record_email_sent(uuid, text) is
 'Stamps a mail sent, once. Definer because mails are closed to the service.';

@@ -25,7 +25,9 @@ begin
         from private.outbox as d
         where (d.done_at is not null or d.failed_at is not null)
             and coalesce(d.done_at, d.failed_at)
-            < now() - case when d.failed_at is null then interval '7 days' else interval '90 days' end
+            < now() - case
+                when d.failed_at is null then interval '7 days' else interval '90 days'
+            end
         limit apply_retention.batch
     );
     get diagnostics v_outbox = row_count;

@@ -160,9 +160,11 @@ insert into refused values
     'PT400 quantity_invalid', 'items[0].quantity', 'a negative quantity'),
 ('[{"product_id": "@shoe", "channel": "retail"}]',
     'PT400 quantity_invalid', 'items[0].quantity', 'no quantity'),
-('[{"product_id": "@shoe", "channel": "retail", "quantity": 1}, {"product_id": "@box", "channel": "wholesale", "quantity": 0}]',
+('[{"product_id": "@shoe", "channel": "retail", "quantity": 1},
+    {"product_id": "@box", "channel": "wholesale", "quantity": 0}]',
     'PT400 quantity_invalid', 'items[1].quantity', 'a bad second item'),
-('[{"product_id": "@shoe", "channel": "retail", "quantity": 1}, {"product_id": "@old_shoe", "channel": "retail", "quantity": 1}]',
+('[{"product_id": "@shoe", "channel": "retail", "quantity": 1},
+    {"product_id": "@old_shoe", "channel": "retail", "quantity": 1}]',
     'PT404 product_not_found', null, 'a second item that is off sale');
 grant select on refused to public;
 select tests.refuses(

@@ -2,10 +2,11 @@ begin;
 \ir ../_helpers.psql
 select plan(43);
 
--- given rates that this test knows: CM 3500 delivery, free from 60000, tax 19.25 percent; ZA 99, free
--- from 1500, tax 15 percent
-update public.shipping_rates set amount = 3500, free_from = 60000, valid_until = null where country = 'CM';
-update public.shipping_rates set amount = 99, free_from = 1500, valid_until = null where country = 'ZA';
+-- given rates that this test knows
+update public.shipping_rates set amount = 3500, free_from = 60000, valid_until = null
+where country = 'CM';
+update public.shipping_rates set amount = 99, free_from = 1500, valid_until = null
+where country = 'ZA';
 update public.tax_rates set rate = 0.1925, valid_until = null where country = 'CM';
 update public.tax_rates set rate = 0.15, valid_until = null where country = 'ZA';
 

@@ -88,7 +88,10 @@ select tests.violates(
     'product_stock_never_oversold', 'what is reserved cannot leave the shelf'
 );
 select tests.violates(
-    $$update public.product_stock set on_hand = -1, reserved = -1 where listing_id = tests.id('shoe')$$,
+    $$
+    update public.product_stock set on_hand = -1, reserved = -1
+    where listing_id = tests.id('shoe')
+    $$,
     'product_stock_on_hand_not_negative', 'nothing below nothing is on hand'
 );
 select tests.violates(
@@ -199,8 +202,10 @@ select tests.violates(
     'product_media_position_key', 'two pictures do not share a place'
 );
 select tests.violates(
-    $$update public.product_media set storage_path = 'https://evil.test/a.png'
-    where listing_id = tests.id('shoe')$$,
+    $$
+    update public.product_media set storage_path = 'https://evil.test/a.png'
+    where listing_id = tests.id('shoe')
+    $$,
     'product_media_storage_path_is_relative', 'a picture is in our own Storage'
 );
 select tests.violates(

@@ -105,11 +105,17 @@ select tests.affects(
     1, 'service_role counts stock'
 );
 select tests.affects(
-    $$update public.product_prices set amount = 700 where listing_id = tests.id('shoe') and country = 'CM'$$,
+    $$
+    update public.product_prices set amount = 700
+    where listing_id = tests.id('shoe') and country = 'CM'
+    $$,
     1, 'service_role sets a price'
 );
 select tests.refuses(
-    $$update public.product_prices set amount = 0.5 where listing_id = tests.id('shoe') and country = 'CM'$$,
+    $$
+    update public.product_prices set amount = 0.5
+    where listing_id = tests.id('shoe') and country = 'CM'
+    $$,
     'PT400 price_not_rounded', 'which the rules of prices hold for as well'
 );
 select tests.affects(

@@ -105,10 +105,13 @@ select tests.violates(
 );
 select tests.violates(
     $$
-    insert into public.products_retailer (category_id, name, price_mallgram, supplier_id, external_id)
+    insert into public.products_retailer (
+        category_id, name, price_mallgram, supplier_id, external_id
+    )
     values (tests.id('test-goods'), 'Twin', 1, tests.id('shenzhen'), 'A-1')
     $$,
-    'products_retailer_supplier_id_external_id_key', 'a supplier''s article is one wholesale product'
+    'products_retailer_supplier_id_external_id_key',
+    'a supplier''s article is one wholesale product'
 );
 select tests.violates(
     $$delete from public.suppliers where id = tests.id('shenzhen')$$,
@@ -119,7 +122,10 @@ select tests.violates(
     'suppliers_platform_is_known', 'suppliers are on Alibaba or AliExpress'
 );
 select tests.violates(
-    $$insert into public.suppliers (platform, external_id, name) values ('aliexpress', 'T-1', 'B')$$,
+    $$
+    insert into public.suppliers (platform, external_id, name)
+    values ('aliexpress', 'T-1', 'B')
+    $$,
     'suppliers_platform_external_id_key', 'a supplier is known once'
 );
 select tests.violates(
@@ -150,7 +156,10 @@ select tests.violates(
     'categories_is_not_own_parent', 'a category is not its own parent'
 );
 select tests.violates(
-    $$delete from public.categories where id = tests.id('test-shoes') or id = tests.id('test-goods')$$,
+    $$
+    delete from public.categories
+    where id in (tests.id('test-shoes'), tests.id('test-goods'))
+    $$,
     'products_category_id_fkey', 'a category of goods cannot be taken away'
 );
 select set_eq(

@@ -13,7 +13,9 @@ create function tests.replay(
 )
 returns jsonb
 language sql as $$
-    select private.replay_idempotent(tests.id(replay.who), replay.operation, replay.key, replay.hash)
+    select private.replay_idempotent(
+        tests.id(replay.who), replay.operation, replay.key, replay.hash
+    )
 $$;
 
 -- then the same body gets the same answer, a new key gets none

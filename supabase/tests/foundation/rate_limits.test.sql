@@ -99,7 +99,9 @@ select tests.nothing_changed('a refusal writes nothing');
 
 -- looking takes nothing
 select is(
-    array(select private.take_rate_limit('test_action', 'user:looks', 0) from generate_series(1, 9)),
+    array(
+        select private.take_rate_limit('test_action', 'user:looks', 0) from generate_series(1, 9)
+    ),
     array_fill(0, array[9]), 'a look at a full bucket takes no token'
 );
 select is(
@@ -154,7 +156,10 @@ select tests.denies($$select tests.take('ip:a')$$, 'a guest cannot take tokens')
 select tests.act_as_owner();
 delete from private.rate_limit_rules where action like 'test%';
 select is(
-    (select count(*) from private.rate_limits as l where l.subject in ('ip:a', 'ip:b', 'user:c', 'user:looks')),
+    (
+        select count(*) from private.rate_limits as l
+        where l.subject in ('ip:a', 'ip:b', 'user:c', 'user:looks')
+    ),
     0::bigint, 'buckets go with their rule'
 );
 

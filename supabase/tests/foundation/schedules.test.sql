@@ -109,7 +109,9 @@ select tests.violates(
     'schedules_job_fkey', 'a schedule is of a known job'
 );
 select tests.act_as_service_role();
-select tests.denies('select service.claim_schedules()', 'the API key''s role cannot claim schedules');
+select tests.denies(
+    'select service.claim_schedules()', 'the API key''s role cannot claim schedules'
+);
 
 select * from finish();
 rollback;

@@ -30,7 +30,9 @@ select results_eq(
 select results_eq(
     $$
     select * from tests.sign_up('local', to_jsonb(
-        '{"full_name": "Aïcha Ngoé", "phone": "+27821234567", "country": "ZA", "language": "en"}'::text
+        '{
+            "full_name": "Aïcha Ngoé", "phone": "+27821234567", "country": "ZA", "language": "en"
+        }'::text
     ))
     $$,
     $$values ('local.mirror@example.test', 'Aïcha Ngoé', '+27821234567', 'ZA', 'en')$$,

@@ -37,8 +37,9 @@ select tests.violates(
 );
 select tests.violates(
     $$
-    update public.users set email = (select u.email from public.users as u where u.id = tests.id('binta'))
-    where id = tests.id('amina')
+    update public.users as a set email = b.email
+    from public.users as b
+    where a.id = tests.id('amina') and b.id = tests.id('binta')
     $$,
     'users_email_key', 'an address is one person''s'
 );
@@ -61,7 +62,8 @@ select tests.affects(
     1, 'and may leave phone and country empty'
 );
 select tests.affects(
-    $$update public.users set full_name = 'Hacked'$$, 1, 'an edit without a filter reaches the own row'
+    $$update public.users set full_name = 'Hacked'$$,
+    1, 'an edit without a filter reaches the own row'
 );
 
 select * from finish();

@@ -23,7 +23,9 @@ select is(
     format('%s %s is %s', a.amount, a.currency, a.wanted)
 )
 from amounts as a;
-select is(private.round_money(1, 'EUR'), null, 'a currency that the shop does not know has no amount');
+select is(
+    private.round_money(1, 'EUR'), null, 'a currency that the shop does not know has no amount'
+);
 select is(private.round_money(null, 'XAF'), null, 'no amount is no amount');
 
 -- splitting: largest remainder first, the parts sum to the whole
@@ -52,7 +54,8 @@ select is(
 select setseed(0.42);
 create temp table splits as
 select
-    s.currency, s.unit, s.total, s.weights, private.split_money(s.total, s.weights, s.currency) as parts
+    s.currency, s.unit, s.total, s.weights,
+    private.split_money(s.total, s.weights, s.currency) as parts
 from (
     select
         c.code as currency,

@@ -24,7 +24,8 @@ begin
     return v_count;
 end
 $$;
-create temp table stored as select t as table_name, tests.seen(t) as rows from tests.market_tables() as t;
+create temp table stored as
+select t as table_name, tests.seen(t) as rows from tests.market_tables() as t;
 grant select on stored to public;
 
 select tests.has_policies(t, 'select_all: select to anon, authenticated')

@@ -1,7 +1,7 @@
 -- What no order, line or event can be, whoever writes it: every constraint of the three tables.
 begin;
 \ir ../_helpers.psql
-select plan(49);
+select plan(48);
 
 -- given an order of two lines with a code
 select tests.make_user('amina', 'fr', 'CM');

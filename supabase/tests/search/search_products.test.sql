@@ -228,7 +228,8 @@ select results_eq(
 select tests.act_as('amina');
 select results_eq(
     $$select s.name, s.currency from public.search_products('zorblax kettle', 'zorb') as s$$,
-    $$values ('Bouilloire zorblax rapide', 'XAF')$$, 'a person is shown their own country and language'
+    $$values ('Bouilloire zorblax rapide', 'XAF')$$,
+    'a person is shown their own country and language'
 );
 select tests.speaks('en');
 select results_eq(
@@ -262,7 +263,8 @@ insert into refused values
 ($$page_size => null$$, 'PT400 page_size_invalid', '', 'a page of no size is refused'),
 ($$country => 'FR'$$, 'PT400 country_unknown', 'FR', 'a country that is not ours is refused'),
 ($$country => 'za'$$, 'PT400 country_unknown', 'za', 'a country is in capitals'),
-($$category => 'no-such'$$, 'PT404 category_not_found', 'no-such', 'an unknown category is refused'),
+($$category => 'no-such'$$, 'PT404 category_not_found', 'no-such',
+    'an unknown category is refused'),
 ($$category => 'zorb-gone'$$, 'PT404 category_not_found', 'zorb-gone',
     'a category that is off sale is unknown');
 grant select on refused to public;

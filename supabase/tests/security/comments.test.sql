@@ -64,7 +64,7 @@ select tests.proves(
     'errors_unnamed',
     'comment on function service.payment_status(uuid, uuid) is ''A payment.''',
     'service.payment_status(uuid,uuid) payment_not_found',
-    'comment on function service.payment_status(uuid, uuid) is ''A payment. Error: payment_not_found.''',
+    'comment on function service.payment_status(uuid, uuid) is ''Error: payment_not_found.''',
     'an RPC''s comment names the errors that it raises'
 );
 
@@ -84,10 +84,12 @@ select is_empty(
     where c.relkind = 'r'
         and c.relnamespace = 'public'::regnamespace
         and (a.attname, c.relname) in (
-            ('minor_unit', 'currencies'), ('cash_step', 'currencies'), ('free_from', 'shipping_rates'),
+            ('minor_unit', 'currencies'), ('cash_step', 'currencies'),
+            ('free_from', 'shipping_rates'),
             ('price_mallgram', 'products'), ('price_mallgram', 'products_retailer'),
             ('source', 'product_prices'), ('latitude', 'addresses'), ('width', 'product_media'),
-            ('expires_at', 'orders'), ('tax_amount', 'orders'), ('payout_amount', 'affiliate_payouts')
+            ('expires_at', 'orders'), ('tax_amount', 'orders'),
+            ('payout_amount', 'affiliate_payouts')
         )
         and col_description(c.oid, a.attnum) is null
     $$,

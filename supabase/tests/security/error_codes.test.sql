@@ -2,14 +2,15 @@ begin;
 \ir ../_helpers.psql
 select plan(9);
 
--- Refusals that the test files name, e.g. 'PT409 stock_insufficient'. psql reads the files itself, from
--- wherever in the repository the tests were started.
-\set tests_folder `d=supabase/tests; [ -d "$d" ] || d="$(git rev-parse --show-toplevel)/supabase/tests"; echo "$d"`
-\setenv TESTS_FOLDER :tests_folder
-\set refusals `cat "$TESTS_FOLDER"/*/*.test.sql | grep -oE "'(PT[0-9]{3}|PGRST) [a-z_]+'" | tr -d "'" | sort -u | tr '\n' ','`
+-- Refusals that the test files name, e.g. 'PT409 stock_insufficient'. psql reads the files itself,
+-- from wherever in the repository the tests were started.
+\set repository `test -d supabase/tests && pwd || git rev-parse --show-toplevel`
+\setenv REPOSITORY :repository
+\setenv REFUSAL '''(PT[0-9]{3}|PGRST) [a-z_]+'''
+\set refusals `grep -hoE "$REFUSAL" "$REPOSITORY"/supabase/tests/*/*.test.sql | sort -u`
 create temp table tested as
 select split_part(r, ' ', 1) as state, split_part(r, ' ', 2) as code
-from regexp_split_to_table(trim(trailing ',' from :'refusals'), ',') as r;
+from regexp_split_to_table(replace(:'refusals', '''', ''), '\n') as r;
 
 -- Codes that stand in the body of a function: what SQL raises.
 create function tests.raised_by_sql() returns setof text
@@ -41,7 +42,10 @@ select tests.proves(
     as $$ begin perform private.fail('test_code'); end $$
     $breach$,
     'test_code',
-    $$drop function private.test_raise(); delete from private.error_codes where code = 'test_code'$$,
+    $mend$
+    drop function private.test_raise();
+    delete from private.error_codes where code = 'test_code'
+    $mend$,
     'every code that SQL raises is raised by some test'
 );
 

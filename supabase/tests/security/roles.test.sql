@@ -22,7 +22,8 @@ select is(tests.role_flags('mallgram_service'), 'login', 'the service logs in an
 select is(tests.role_flags('anon'), '', 'a guest''s role is nothing');
 select is(tests.role_flags('authenticated'), '', 'a shopper''s role is nothing');
 select is(
-    tests.role_flags('service_role'), 'bypassrls', 'the API key''s role reads past policies, no more'
+    tests.role_flags('service_role'), 'bypassrls',
+    'the API key''s role reads past policies, no more'
 );
 select is(
     (
@@ -127,7 +128,9 @@ select is_empty(
     from pg_catalog.pg_default_acl as d
     cross join aclexplode(d.defaclacl) as a
     where d.defaclrole = 'postgres'::regrole
-        and d.defaclnamespace in (0, 'public'::regnamespace, 'private'::regnamespace, 'service'::regnamespace)
+        and d.defaclnamespace in (
+            0, 'public'::regnamespace, 'private'::regnamespace, 'service'::regnamespace
+        )
         and a.grantee <> 'postgres'::regrole
     $$,
     'what a migration makes is nobody''s by default'

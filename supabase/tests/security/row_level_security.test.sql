@@ -2,8 +2,8 @@ begin;
 \ir ../_helpers.psql
 select plan(28);
 
--- Rules over every table and policy of the shop's schemas. Each is a function that answers who breaks
--- it; each is shown to see a breach.
+-- Rules over every table and policy of the shop's schemas. Each is a function that answers who
+-- breaks it; each is shown to see a breach.
 
 create function tests.without_row_level_security() returns setof text
 language sql as $$
@@ -128,7 +128,8 @@ language sql as $$
 $$;
 select tests.proves(
     'policies_that_call_bare',
-    'create policy test_bare on public.orders for delete to authenticated using (user_id = auth.uid())',
+    'create policy test_bare on public.orders for delete to authenticated '
+    'using (user_id = auth.uid())',
     'orders test_bare',
     'alter policy test_bare on public.orders using (user_id = (select auth.uid()))',
     'policies call functions once a query, not once a row'

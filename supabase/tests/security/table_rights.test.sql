@@ -142,7 +142,8 @@ grant update (is_admin) on public.users to authenticated;
 select is(
     (
         select count(*) from tests.table_rights() as r
-        where r = 'authenticated: update public.users (country, full_name, is_admin, language, phone)'
+        where r = 'authenticated: update public.users '
+            '(country, full_name, is_admin, language, phone)'
     ),
     1::bigint, 'a right on one more column is seen'
 );
@@ -166,7 +167,8 @@ select is_empty(
     cross join unnest(array['anon', 'authenticated']) as r (role)
     where c.table_schema = 'public'
         and (
-            c.column_name ~ '(price|amount|total|status|stock|on_hand|reserved|rate|currency|_count$)'
+            c.column_name
+            ~ 'price|amount|total|status|stock|on_hand|reserved|rate|currency|_count$'
             or c.column_name in ('is_admin', 'is_affiliate', 'user_id', 'email', 'is_winner')
         )
         and (

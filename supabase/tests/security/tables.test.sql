@@ -186,7 +186,8 @@ language sql as $$
         from pg_catalog.pg_constraint as c
         where c.conrelid = t.oid
             and c.conname = t.relname || '_points_at_one_product'
-            and pg_get_constraintdef(c.oid) = 'CHECK ((num_nonnulls(product_id, retailer_product_id) = 1))'
+            and pg_get_constraintdef(c.oid)
+            = 'CHECK ((num_nonnulls(product_id, retailer_product_id) = 1))'
     )
 $$;
 select tests.proves(

@@ -2,8 +2,8 @@ begin;
 \ir ../_helpers.psql
 select plan(18);
 
--- State moves along the transition tables only, forward only. Here: what the tables as a whole allow;
--- each single move is tried in orders/ and payments/.
+-- State moves along the transition tables only, forward only. Here: what the tables as a whole
+-- allow; each single move is tried in orders/ and payments/.
 create view tests.moves as
 select 'order' as subject, t.from_status::text, t.to_status::text, false as needs_evidence
 from private.order_transitions as t
@@ -76,8 +76,12 @@ select is_empty(
     'an attempt to pay never comes back to where it was'
 );
 select set_eq(
-    $$select m.from_status from tests.moves as m where m.subject = 'payment' and m.to_status = 'paid'$$,
-    array['pending', 'processing', 'failed', 'cancelled'], 'from every state but the last it may turn paid'
+    $$
+    select m.from_status from tests.moves as m
+    where m.subject = 'payment' and m.to_status = 'paid'
+    $$,
+    array['pending', 'processing', 'failed', 'cancelled'],
+    'from every state but the last it may turn paid'
 );
 select set_eq(
     $$select m.from_status || ' ' || m.to_status from tests.moves as m where m.needs_evidence$$,
@@ -85,7 +89,10 @@ select set_eq(
     'and to paid, only to paid, it needs the gateway''s own word'
 );
 select is_empty(
-    $$select m.* from tests.moves as m where m.from_status = m.to_status or m.to_status = 'pending'$$,
+    $$
+    select m.* from tests.moves as m
+    where m.from_status = m.to_status or m.to_status = 'pending'
+    $$,
     'nothing moves to itself or back to pending'
 );
 select set_eq(

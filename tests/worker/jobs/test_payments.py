@@ -132,7 +132,7 @@ def test_an_unpaid_payment_is_asked_about_again(shop: Shop, make_task: MakeTask)
         payments.reconcile_payments(make_task(), payment_id=payment.id)
         waits.append(shop.next_check(payment))
 
-    assert waits == [15, 15, 30]
+    assert waits == [15, 30, 60]
     assert shop.payment(payment)["status"] == "processing"
 
 

@@ -219,3 +219,22 @@ def test_a_worker_waits_for_a_redis_that_comes_later(
 
     assert wait_until(worker.is_listening)
     assert worker.stop() == 0
+
+
+def test_a_worker_that_loses_redis_in_a_job_keeps_what_was_done_and_ends(
+    settings: Settings,
+    session: Session,
+    outbox: Outbox,
+    redis_server: RedisServer,
+    start_worker: StartWorker,
+) -> None:
+    worker = start_worker()
+    outbox_id = outbox.emit(seconds=1)
+    make_relay(settings).dispatch(session)
+    assert wait_until(lambda: len(worker.runs()) == 1)
+
+    redis_server.kill()
+
+    assert wait_until(lambda: outbox.is_done(outbox_id))
+    assert wait_until(lambda: worker.process.poll() is not None, 30)
+    assert worker.process.returncode == 1
