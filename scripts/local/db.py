@@ -3,7 +3,6 @@
 import argparse
 import datetime as dt
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -50,28 +49,9 @@ def running_environment() -> dict[str, str]:
     return read_env_file(stack.env_file)
 
 
-def is_released() -> bool:
-    """Whether a first release is tagged or a migration stands that db build did not write."""
-    drafted = any(
-        not path.name.startswith(migrations.FIRST_DAY)
-        for path in migrations.MIGRATIONS.glob("*.sql")
-    )
-    return drafted or bool(release_tags())
-
-
-def release_tags() -> str:
-    """The repository's tags v…, one a line; none where there is no git."""
-    try:
-        return subprocess.run(
-            ["git", "tag", "--list", "v*"], cwd=ROOT, capture_output=True, text=True, check=False
-        ).stdout.strip()
-    except OSError:
-        return ""
-
-
 def build(*, check: bool) -> None:
     """Write the migrations, or raise Failure naming those that are not current."""
-    if is_released():
+    if migrations.is_released():
         if not check:
             raise Failure("after the first release a change is a migration: ./scripts/db diff NAME")
         return
@@ -174,7 +154,7 @@ def difference(source: str, target: str) -> str:
 
 def diff(name: str) -> Path | None:
     """Draft a migration from the difference of migrations and sql/schema."""
-    if not is_released():
+    if not migrations.is_released():
         raise Failure("before the first release (a tag v…) sql/schema is built: ./scripts/db build")
     if not name.replace("_", "").isalnum() or name != name.lower():
         raise Failure("a migration's name has lower-case letters, digits and _ only")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 
 from scripts.local.console import Failure
@@ -94,6 +95,22 @@ def stale() -> list[str]:
     made = build()
     known = {path.name: path.read_text(encoding="utf-8") for path in MIGRATIONS.glob("*.sql")}
     return sorted(name for name in made.keys() | known.keys() if made.get(name) != known.get(name))
+
+
+def is_released() -> bool:
+    """Whether a first release is tagged or a migration stands that db build did not write."""
+    drafted = any(not path.name.startswith(FIRST_DAY) for path in MIGRATIONS.glob("*.sql"))
+    return drafted or bool(release_tags())
+
+
+def release_tags() -> str:
+    """The repository's tags v…, one a line; none where there is no git."""
+    try:
+        return subprocess.run(
+            ["git", "tag", "--list", "v*"], cwd=ROOT, capture_output=True, text=True, check=False
+        ).stdout.strip()
+    except OSError:
+        return ""
 
 
 def supabase(*arguments: str, what: str) -> str:

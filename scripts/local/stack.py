@@ -431,6 +431,8 @@ class RunningStack:
         """Apply missing migrations and, to a fresh database, the seed."""
         stack, keys = self.stack, self.keys
         if not migrations.is_current(stack):
+            if not migrations.is_released() and migrations.stale():
+                say("  note: sql/schema has changes that ./scripts/db build has not written yet")
             with step("applying migrations"):
                 migrations.push(postgres.migration_url(stack, keys))
                 migrations.note_applied(stack)

@@ -122,11 +122,11 @@ select results_eq(
     $$,
     $$
     values
-    ('login', 10, interval '5 minutes'),
+    ('login', 30, interval '5 minutes'),
     ('password_reset', 5, interval '15 minutes'),
     ('payment_initialize', 20, interval '5 minutes'),
     ('promo_check', 20, interval '10 minutes'),
-    ('register', 10, interval '1 hour'),
+    ('register', 30, interval '1 hour'),
     ('verify', 10, interval '15 minutes'),
     ('webhook_unverified', 60, interval '1 minute')
     $$,
