@@ -6,6 +6,7 @@ MALLGRAM_ENV_FILE names, asks PostgREST which pictures `product_media` wants, an
 that are in the bucket already. Needs no network but the stack's own.
 """
 
+import functools
 import io
 import math
 import os
@@ -594,6 +595,11 @@ def _write_titles(canvas: Image.Image, picture: Picture, deep: Colour) -> None:
     canvas.paste(layer, (0, 0), layer)
 
 
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
 def _write_line(
     pen: ImageDraw.ImageDraw, text: str, baseline: int, size: int, colour: Colour
 ) -> None:
@@ -608,11 +614,11 @@ def _write_line(
             accents.append((len(plain) - 1, character))
         else:
             plain += PLAIN_LETTERS.get(character, character)
-    font = ImageFont.load_default(size)
+    font = _font(size)
     side = SIZE * OVERSAMPLING
     while size > SMALLEST_TEXT and pen.textlength(plain, font=font) > side * 0.94:
         size -= 1
-        font = ImageFont.load_default(size)
+        font = _font(size)
     left = (side - pen.textlength(plain, font=font)) / 2
     pen.text((left, baseline), plain, font=font, fill=colour, anchor="ls")
     for position, accent in accents:

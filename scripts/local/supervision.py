@@ -130,7 +130,10 @@ class Supervisor:
         """Start supervisor itself. Not detached, it ends when the calling process ends."""
         stack = self.stack
         stack.logs.mkdir(parents=True, exist_ok=True)
-        stack.supervisor_socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory = stack.supervisor_socket.parent
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if directory.stat().st_uid != os.geteuid():
+            raise Failure(f"{directory} belongs to another user: remove it")
         if stack.supervisor_socket.exists():
             stack.supervisor_socket.unlink()
         path = stack.state / "supervisord.conf"

@@ -5,7 +5,7 @@
 local counter = 0
 local thread_number = 0
 local tokens, products, headers = {}, {}, {}
-local lines, nonce
+local lines, nonce, base
 
 local function read_lines(path)
     local rows = {}
@@ -25,6 +25,7 @@ function init(args)
     products = read_lines(args[2])
     lines = tonumber(args[3])
     nonce = args[4]
+    base = string.gsub(wrk.path, "/$", "")
     math.randomseed(number * 7919 + tonumber(string.sub(nonce, -6), 16))
     for index, token in ipairs(tokens) do
         headers[index] = {
@@ -51,7 +52,7 @@ function request()
             .. '"phone":"+237650000000","city":"Douala","landmark":"Akwa"},"items":[%s]}',
         nonce, number, counter, table.concat(items, ",")
     )
-    return wrk.format("POST", "/rpc/place_order", headers[math.random(#tokens)], body)
+    return wrk.format("POST", base .. "/rpc/place_order", headers[math.random(#tokens)], body)
 end
 
 function done(summary, latency)

@@ -1,5 +1,6 @@
 """Rounds of two sides in turns, and how much of the machine somebody else had meanwhile."""
 
+import math
 import os
 import statistics
 import time
@@ -12,6 +13,7 @@ FOREIGN_LIMIT = 0.10
 """Share of all cores that others may have had in a round that still counts."""
 LEAST_ROUNDS = 3
 """Clean rounds a side must have for the others to be left out."""
+REAPED_SECONDS = 0.7
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -43,6 +45,8 @@ class Round:
     """Share of the time in which some task waited for a core (/proc/pressure/cpu)."""
     foreign: float
     """Share of all cores' time that went to processes of neither the stack nor the bench."""
+    core_ms: float
+    """Core time a request cost stack and bench together, in milliseconds."""
 
     @property
     def is_clean(self) -> bool:
@@ -64,6 +68,7 @@ class Round:
             "max_ms": round(seen.max_ms, 3),
             "cpu_pressure": round(self.pressure, 3),
             "foreign_cpu": round(self.foreign, 3),
+            "core_ms_per_request": round(self.core_ms, 3),
             "is_clean": self.is_clean,
         }
 
@@ -71,7 +76,7 @@ class Round:
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which `share` of the values lie (nearest rank). Raises on no values."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, -(-len(ordered) * share // 1).__int__() - 1))]
+    return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
 
 
 def pressure_seconds() -> float:
@@ -119,13 +124,18 @@ def measure(side: str, number: int, act: Callable[[], Measurement], roots: Seque
     busy, ours = busy_seconds(), tree_seconds(roots)
     measurement = act()
     elapsed = time.monotonic() - began
-    foreign = (busy_seconds() - busy) - (tree_seconds(roots) - ours)
+    waited = pressure_seconds() - waited
+    busy = busy_seconds() - busy
+    # The time of ended processes is told once their parent has taken note.
+    time.sleep(REAPED_SECONDS)
+    own = tree_seconds(roots) - ours
     return Round(
         side,
         number,
         measurement,
-        pressure=(pressure_seconds() - waited) / elapsed,
-        foreign=max(0.0, foreign) / (elapsed * (os.cpu_count() or 1)),
+        pressure=waited / elapsed,
+        foreign=max(0.0, busy - own) / (elapsed * (os.cpu_count() or 1)),
+        core_ms=1000 * own / max(1, measurement.requests),
     )
 
 
@@ -165,13 +175,16 @@ class Summary:
     rate_most: float
     p50_ms: float
     p99_ms: float
+    core_ms: float
+    """Core time a request, in milliseconds: what noise cannot touch."""
     failed: int
     requests: int
 
     @staticmethod
     def of(rounds: Sequence[Round], side: str) -> "Summary":
         """Over the rounds of that side."""
-        seen = [one.measurement for one in rounds if one.side == side]
+        own = [one for one in rounds if one.side == side]
+        seen = [one.measurement for one in own]
         rates = [one.rate for one in seen]
         return Summary(
             rate=statistics.median(rates),
@@ -179,6 +192,7 @@ class Summary:
             rate_most=max(rates),
             p50_ms=statistics.median(one.p50_ms for one in seen),
             p99_ms=statistics.median(one.p99_ms for one in seen),
+            core_ms=statistics.median(one.core_ms for one in own),
             failed=sum(one.failed for one in seen),
             requests=sum(one.requests for one in seen),
         )

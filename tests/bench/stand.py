@@ -122,7 +122,7 @@ class Crowd:
 
 
 def gather(admin: Admin, secret: str, people: int, products: int) -> Crowd:
-    """Makes people in Cameroon without mail, and products that never run out, in one's own range."""
+    """Makes people in Cameroon without mail, and products that never run out."""
     run = secrets.token_hex(4)
     crowd = Crowd(
         people=f"{run}-0000-4000-8000-",

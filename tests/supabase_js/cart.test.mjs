@@ -8,6 +8,7 @@ import {
   makeAffiliate,
   makeProduct,
   makePromoCode,
+  placedOrder,
 } from './shop.mjs';
 import { rawRest, serviceClient, signUpConfirmed, tokenClient, unique } from './stack.mjs';
 
@@ -377,7 +378,12 @@ describe('check_promo_code', () => {
       makePromoCode({ starts_at: '2026-01-01T00:00:00Z', ends_at: YESTERDAY }),
     promo_code_own: () => makePromoCode({ affiliate: affiliateOfOwn }),
     promo_code_currency_mismatch: () => makePromoCode({ discount_amount: 50, currency: 'ZAR' }),
-    promo_code_exhausted: () => makePromoCode({ usage_limit: 1, usage_count: 1 }),
+    promo_code_exhausted: async () => {
+      const code = await makePromoCode({ usage_limit: 1 });
+      const { client } = await shopper();
+      await placedOrder(client, { items: [item(goods.lamp)], promo_code: code.code });
+      return code;
+    },
   };
   for (const [reason, make] of Object.entries(REASONS)) {
     test(`tells ${reason} without refusing`, async () => {

@@ -29,6 +29,7 @@ const service = serviceClient();
 const MINUTE = 60_000;
 
 let shopper;
+let other;
 let kettle;
 let lamp;
 let crate;
@@ -54,6 +55,7 @@ async function ordersOf({ id }) {
 
 before(async () => {
   shopper = await signUpConfirmed({ language: 'en', country: 'CM' });
+  other = await signUpConfirmed({ language: 'en', country: 'CM' });
   [kettle, lamp, crate] = await Promise.all([
     makeProduct({ prices: { CM: 9_500, ZA: 299.9 }, stock: 500 }),
     makeProduct({ prices: { CM: 6_000, ZA: 180 }, stock: 500 }),
@@ -270,14 +272,14 @@ describe('the same idempotency key', () => {
     const body = { idempotency_key: key, items: [item(kettle)] };
     const first = await placedOrder(shopper.client, body);
     const counted = await ordersOf(shopper);
-    for (const other of [
+    for (const change of [
       { items: [item(kettle, 2)] },
       { items: [item(kettle)], promo_code: 'OTHER' },
       { items: [item(kettle)], expected_total: first.total_price },
       { items: [item(kettle)], address: { ...DOUALA, city: 'Yaoundé' } },
       { items: [item(kettle)], country: 'ZA' },
     ]) {
-      const answer = await placeOrder(shopper.client, { idempotency_key: key, ...other });
+      const answer = await placeOrder(shopper.client, { idempotency_key: key, ...change });
       await assertRefused(answer, 'idempotency_key_reused', { details: key });
     }
     assert.equal(await ordersOf(shopper), counted);
@@ -490,8 +492,11 @@ describe('a promo code', () => {
       makePromoCode({ starts_at: '2026-01-01T00:00:00Z', ends_at: '2026-01-02T00:00:00Z' }),
     promo_code_not_started: () => makePromoCode({ starts_at: '2099-01-01T00:00:00Z' }),
     promo_code_currency_mismatch: () => makePromoCode({ discount_amount: 50, currency: 'ZAR' }),
-    promo_code_exhausted: () =>
-      makePromoCode({ usage_limit: 3, usage_count: 2, reserved_count: 1 }),
+    promo_code_exhausted: async () => {
+      const code = await makePromoCode({ usage_limit: 1 });
+      await placedOrder(other.client, { items: [item(lamp)], promo_code: code.code });
+      return code;
+    },
   };
   for (const [reason, make] of Object.entries(REFUSALS)) {
     test(`that does not hold refuses the order: ${reason}`, async () => {
@@ -512,7 +517,6 @@ describe('a promo code', () => {
       placeOrder(client, { items: [item(kettle)], promo_code: code.code });
     assert.equal((await place(shopper.client)).error, null);
     await assertRefused(await place(shopper.client), 'promo_code_used_up');
-    const other = await signUpConfirmed({ country: 'CM' });
     assert.equal((await place(other.client)).error, null);
     assert.deepEqual(await usesOf(code), { usage_count: 0, reserved_count: 2 });
   });

@@ -1,0 +1,1 @@
+"""Journeys of people through the whole shop, on the running stack and its seed."""

@@ -1,0 +1,590 @@
+/**
+ * The shopper's journey against the running stack and its seed, one line a step:
+ *
+ *     node tests/journeys/shopper.journey.mjs        (or ./scripts/run --journey)
+ *
+ * Somebody in Douala signs up, confirms, searches in French, fills a cart, orders in francs with an
+ * affiliate's code and pays at Kora; then orders again while the gateway's webhook is lost. Ends
+ * with exit status 0, or with 1 and what was expected at the first step that is not as it should
+ * be. A process that is killed on the way is waited for: calls that may be sent twice are.
+ */
+
+import { isDeepStrictEqual } from 'node:util';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { anonClient, codeIn, env, eventually, freshEmail, mailTo, mailsTo, unique }
+  from '../supabase_js/stack.mjs';
+
+const RESTART_PATIENCE_MS = 20_000;
+const WEBHOOK_PATIENCE_MS = 30_000;
+const RECONCILE_PATIENCE_MS = 40_000;
+const JOURNEY_LIMIT_S = 90;
+
+const ADDRESS = {
+  recipient_name: 'Ngono Mballa',
+  phone: '+237670000009',
+  country: 'CM',
+  city: 'Douala',
+  district: 'Akwa',
+  landmark: 'Face à la pharmacie du Rond-Point',
+};
+
+const paint = (code) => (text) =>
+  process.stdout.isTTY && !process.env.NO_COLOR ? `\x1b[${code}m${text}\x1b[0m` : text;
+const [good, bad, quiet, strong] = [paint('32'), paint('31'), paint('2'), paint('1')];
+
+const print = (text = '') => process.stdout.write(`${text}\n`);
+const short = (id) => id.slice(0, 8);
+const francs = (amount) => `${new Intl.NumberFormat('fr-FR').format(amount)} FCFA`;
+
+/** What was expected and is not so. */
+class Unexpected extends Error {
+  constructor(what, expected, seen) {
+    super(what);
+    const written = (value) => (typeof value === 'string' ? value : JSON.stringify(value));
+    this.expected = written(expected);
+    this.seen = written(seen);
+  }
+}
+
+function expect(what, seen, expected) {
+  if (!isDeepStrictEqual(seen, expected)) throw new Unexpected(what, expected, seen);
+}
+
+function expectThat(what, holds, expected, seen) {
+  if (!holds) throw new Unexpected(what, expected, seen);
+}
+
+let number = 0;
+let restarts = 0;
+let last = '';
+
+/** Runs a step and prints what it saw; its own answer is passed on. */
+async function step(title, act) {
+  number += 1;
+  const head = ` ${String(number).padStart(2)}  ${title.padEnd(33)}`;
+  last = '';
+  try {
+    const { evidence, ...rest } = await act();
+    print(`${head} ${good('ok')}  ${evidence}`);
+    return rest;
+  } catch (error) {
+    print(`${head} ${bad('FAILED')}  ${error.message}`);
+    if (error instanceof Unexpected) {
+      print(`       expected: ${error.expected}`);
+      print(`       seen:     ${error.seen}`);
+    } else if (error.cause) {
+      print(`       because:  ${error.cause.message ?? error.cause}`);
+    }
+    if (last) print(`       after:    ${last}`);
+    throw error;
+  }
+}
+
+/**
+ * fetch that remembers the exchange as evidence, and that waits for a process which is being
+ * restarted. Sign-up and confirmation are sent once: done twice they answer something else.
+ */
+async function wire(input, init = {}) {
+  const url = new URL(input);
+  const isOnce = /\/auth\/v1\/(signup|verify)$/.test(url.pathname);
+  const deadline = Date.now() + RESTART_PATIENCE_MS;
+  for (let attempt = 1; ; attempt += 1) {
+    let outcome;
+    try {
+      const response = await fetch(input, init);
+      last = `${init.method ?? 'GET'} ${url.pathname} → HTTP ${response.status}`;
+      if (![502, 503, 504].includes(response.status)) return response;
+      if (isOnce || Date.now() > deadline) return response;
+      outcome = `HTTP ${response.status}`;
+      await response.body?.cancel();
+    } catch (error) {
+      if (isOnce || Date.now() > deadline) throw error;
+      outcome = error.cause?.code ?? error.message;
+    }
+    if (attempt === 1) {
+      restarts += 1;
+      print(quiet(`       ${url.host} is away (${outcome}): waiting for it`));
+    }
+    await sleep(500);
+  }
+}
+
+const client = () => anonClient({ fetch: wire, headers: { 'Accept-Language': 'fr-CM,fr;q=0.9' } });
+
+/** The data of a Supabase answer, with its HTTP status; refuses to go on after an error. */
+function answered(what, { data, error, status }) {
+  if (error) {
+    const seen = [error.status ?? status, error.code, error.hint, error.message, error.details];
+    throw new Unexpected(what, 'no error', seen.filter(Boolean).join(' | '));
+  }
+  return data;
+}
+
+async function edge(method, path, session, body) {
+  const response = await wire(`${env.EDGE_URL}${path}`, {
+    method,
+    headers: {
+      Authorization: `Bearer ${session.access_token}`,
+      'Accept-Language': 'fr',
+      ...(body && { 'Content-Type': 'application/json' }),
+    },
+    body: body && JSON.stringify(body),
+  });
+  const json = await response.json();
+  expectThat(`${method} ${path}`, response.ok, 'HTTP 200', { status: response.status, ...json });
+  return { status: response.status, json };
+}
+
+async function sandbox(path, body) {
+  const response = await wire(`${env.SANDBOX_URL}/_sandbox/${path}`, {
+    method: body ? 'POST' : 'GET',
+    headers: body && { 'Content-Type': 'application/json' },
+    body: body && JSON.stringify(body),
+  });
+  const json = await response.json();
+  expectThat(`sandbox ${path}`, response.ok, 'HTTP 200', { status: response.status, ...json });
+  return json;
+}
+
+async function signIn(email) {
+  const person = client();
+  const { user } = answered(
+    `sign-in of ${email}`,
+    await person.auth.signInWithPassword({ email, password: env.DEMO_PASSWORD }),
+  );
+  return { client: person, id: user.id };
+}
+
+/** What the shop counts, as its admin and everyone sees it: stock, promo uses, statistics. */
+async function counted(admin, promo, products) {
+  const stock = {};
+  for (const { product_id } of products) {
+    const row = answered(
+      'stock',
+      await admin.client
+        .from('product_stock')
+        .select('on_hand, reserved')
+        .eq('listing_id', product_id)
+        .single(),
+    );
+    stock[product_id] = row;
+  }
+  const code = answered(
+    'promo code',
+    await admin.client
+      .from('promo_codes')
+      .select('usage_count, reserved_count')
+      .eq('id', promo.id)
+      .single(),
+  );
+  const stats = await admin.client
+    .from('affiliate_stats')
+    .select('id', { count: 'exact', head: true })
+    .eq('promo_code_id', promo.id);
+  return { stock, ...code, stats: stats.count };
+}
+
+const stockLine = (before, after) =>
+  Object.keys(before.stock)
+    .map((id) => {
+      const [from, to] = [before.stock[id], after.stock[id]];
+      const onHand = `on hand ${from.on_hand}→${to.on_hand}`;
+      return `${short(id)} ${onHand}, held ${from.reserved}→${to.reserved}`;
+    })
+    .join('; ');
+
+/** The order as its owner reads it, with what they may see of its payments. */
+async function readOrder(shopper, id) {
+  return answered(
+    'order',
+    await shopper.client
+      .from('orders')
+      .select('order_number, status, payment_status, paid_at, payments(id, reference, status)')
+      .eq('id', id)
+      .single(),
+  );
+}
+
+async function deliveriesBut(known) {
+  const deliveries = await sandbox('deliveries?provider=kora');
+  return deliveries.filter(({ id, is_forged }) => !is_forged && !known.has(id));
+}
+
+/** Questions to Kora about a payment; the sandbox shows long numbers in a path with a gap. */
+async function statusQueries(reference) {
+  const calls = await sandbox('calls?provider=kora');
+  return calls.filter(({ operation, path }) => {
+    const [head, tail = ''] = path.slice(path.lastIndexOf('/') + 1).split('…');
+    return operation === 'status' && reference.startsWith(head) && reference.endsWith(tail);
+  });
+}
+
+/** Starts to pay an order at Kora's hosted page. */
+async function initialise(shopper, order) {
+  const { status, json } = await edge('POST', '/api/v1/payments/initialize', shopper.session, {
+    order_id: order.id,
+    method: 'kora_checkout',
+  });
+  expect('gateway and action', [json.gateway, json.action], ['kora', 'redirect']);
+  const { payments, payment_status } = await readOrder(shopper, order.id);
+  expect('one attempt', payments.map(({ id }) => id), [json.payment_id]);
+  expect("the order's payment status", payment_status, 'processing');
+  return { status, payment: json, reference: payments[0].reference };
+}
+
+/** The form of a hosted page as a browser would send it with the button of that value pressed. */
+function formOf(html, pageUrl, pressed) {
+  const form = /<form\b([^>]*)>([\s\S]*?)<\/form>/i.exec(html);
+  if (!form) throw new Unexpected('the hosted page', 'a form', html.slice(0, 200));
+  const attribute = (tag, name) => new RegExp(`\\b${name}="([^"]*)"`, 'i').exec(tag)?.[1];
+  const fields = new URLSearchParams();
+  for (const [tag] of form[2].matchAll(/<input\b[^>]*\bname=[^>]*>/gi)) {
+    fields.append(attribute(tag, 'name'), attribute(tag, 'value') ?? '');
+  }
+  const buttons = [...form[2].matchAll(/<button\b[^>]*>/gi)].map(([tag]) => tag);
+  const button = buttons.find((tag) => attribute(tag, 'value') === pressed);
+  if (!button) throw new Unexpected('the hosted page', `a button "${pressed}"`, buttons.join(' '));
+  fields.append(attribute(button, 'name'), pressed);
+  return {
+    method: (attribute(form[1], 'method') ?? 'get').toUpperCase(),
+    url: new URL(attribute(form[1], 'action') ?? '', pageUrl),
+    fields,
+  };
+}
+
+async function journey() {
+  const shopper = { client: client(), email: freshEmail('journey'), password: `pass-${unique()}` };
+
+  await step('Sign up with supabase-js', async () => {
+    const { user, session } = answered(
+      'sign-up',
+      await shopper.client.auth.signUp({
+        email: shopper.email,
+        password: shopper.password,
+        options: { data: { full_name: 'Ngono Mballa', language: 'fr', country: 'CM' } },
+      }),
+    );
+    expect('no session before the address is confirmed', session, null);
+    shopper.id = user.id;
+    return { evidence: `${last}, user ${user.id}, no session yet` };
+  });
+
+  await step('Confirm with the mailed code', async () => {
+    const mail = await mailTo(shopper.email, /confirmez votre e-mail/);
+    const token = codeIn(mail);
+    const { user, session } = answered(
+      'confirmation',
+      await shopper.client.auth.verifyOtp({ email: shopper.email, token, type: 'signup' }),
+    );
+    expect('who is signed in', user.id, shopper.id);
+    expectThat('a session', session?.access_token, 'an access token', session);
+    shopper.session = session;
+    const evidence = last;
+    const [mirror] = answered('own row', await shopper.client.from('users').select());
+    expect('language and country', [mirror.language, mirror.country], ['fr', 'CM']);
+    return { evidence: `mail "${mail.subject}", code ${token}, ${evidence}, signed in` };
+  });
+
+  const { promo, admin } = await step("Find the affiliate's code", async () => {
+    const affiliate = await signIn(env.DEMO_AFFILIATE_EMAIL);
+    const codes = answered(
+      'own codes',
+      await affiliate.client
+        .from('promo_codes')
+        .select('id, code, affiliate_id, discount_percent')
+        .eq('status', 'active')
+        .not('affiliate_id', 'is', null)
+        .not('discount_percent', 'is', null),
+    );
+    expectThat('the demo affiliate has a code', codes.length > 0, 'a code', codes);
+    const hidden = answered('codes', await shopper.client.from('promo_codes').select('id'));
+    expect('codes that the shopper can read', hidden, []);
+    const evidence = `${codes[0].code}, ${codes[0].discount_percent} %, read as its affiliate`;
+    return { evidence, promo: codes[0], admin: await signIn(env.DEMO_ADMIN_EMAIL) };
+  });
+
+  const { lines } = await step('Search in French', async () => {
+    const found = [];
+    for (const query of ['lampe solaire', 'bouilloires électriques']) {
+      const rows = answered(
+        `search for ${query}`,
+        await shopper.client.rpc(
+          'search_products',
+          { query, country: 'CM', language: 'fr', channel: 'retail', in_stock: true },
+          { get: true },
+        ),
+      );
+      expectThat(`hits for "${query}"`, rows.length > 0, 'at least one', rows);
+      expect('currency', rows[0].currency, 'XAF');
+      found.push({ ...rows[0], hits: rows.length });
+    }
+    const shown = found.map((row) => `"${row.name}" ${francs(row.price)}`).join(', ');
+    return { evidence: `${last}: ${shown}`, lines: found };
+  });
+
+  await step('Fill the cart', async () => {
+    let cart;
+    for (const [index, { product_id, channel }] of lines.entries()) {
+      lines[index].quantity = index + 1;
+      const item = { product_id, channel, quantity: index + 1 };
+      cart = answered('add_to_cart', await shopper.client.rpc('add_to_cart', item));
+    }
+    expect('lines in the cart', cart.length, lines.length);
+    const pieces = cart.reduce((sum, { quantity }) => sum + quantity, 0);
+    return { evidence: `${last}, ${cart.length} lines, ${pieces} pieces` };
+  });
+
+  const { quote } = await step('Ask what it costs', async () => {
+    const answer = answered(
+      'quote_cart',
+      await shopper.client.rpc('quote_cart', { country: 'CM', promo_code: promo.code }),
+    );
+    const subtotal = lines.reduce((sum, { price, quantity }) => sum + price * quantity, 0);
+    const discount = Math.round((subtotal * promo.discount_percent) / 100);
+    expect('problems', [answer.promo_problem, ...answer.lines.map(({ problem }) => problem)],
+      [null, null, null]);
+    expect('subtotal and discount', [answer.subtotal, answer.discount], [subtotal, discount]);
+    expect('total', answer.total, subtotal - discount + answer.shipping);
+    return {
+      evidence:
+        `${francs(subtotal)} − ${francs(discount)} + livraison ${francs(answer.shipping)} = ` +
+        `${francs(answer.total)}, dont TVA ${francs(answer.tax)}`,
+      quote: answer,
+    };
+  });
+
+  const before = await counted(admin, promo, lines);
+
+  const { order } = await step('Place the order', async () => {
+    const body = {
+      idempotency_key: `journey-${unique()}`,
+      country: 'CM',
+      address: ADDRESS,
+      promo_code: promo.code,
+      expected_total: quote.total,
+    };
+    const placed = answered('place_order', await shopper.client.rpc('place_order', body));
+    const evidence = last;
+    expect('state', [placed.status, placed.currency, placed.total_price], [
+      'pending', 'XAF', quote.total,
+    ]);
+    const again = answered('the same key', await shopper.client.rpc('place_order', body));
+    expect('the same order for the same key', again.id, placed.id);
+    return {
+      evidence: `${evidence}, ${placed.order_number} (${short(placed.id)}), pending, ` +
+        `${francs(placed.total_price)}; the same key answers the same order`,
+      order: placed,
+    };
+  });
+
+  await step('Stock and promo use are held', async () => {
+    const held = await counted(admin, promo, lines);
+    for (const { product_id, quantity } of lines) {
+      const { on_hand, reserved } = before.stock[product_id];
+      expect(`stock of ${short(product_id)}`, held.stock[product_id], {
+        on_hand, reserved: reserved + quantity,
+      });
+    }
+    expect('promo uses', [held.usage_count, held.reserved_count, held.stats],
+      [before.usage_count, before.reserved_count + 1, before.stats]);
+    return {
+      evidence: `${stockLine(before, held)}; ${promo.code} held ` +
+        `${before.reserved_count}→${held.reserved_count}, used ${held.usage_count}`,
+    };
+  });
+
+  const known = new Set((await sandbox('deliveries?provider=kora')).map(({ id }) => id));
+  const started = await step('Initialise payment at Kora', async () => {
+    const { status, payment, reference } = await initialise(shopper, order);
+    return {
+      evidence: `HTTP ${status}, payment ${short(payment.payment_id)}, ${reference}, processing`,
+      payment,
+      reference,
+    };
+  });
+
+  await step('Pay on the hosted page', async () => {
+    const page = await wire(started.payment.url, { headers: { 'Accept-Language': 'fr' } });
+    expect('the page', [page.status, page.headers.get('content-type')?.split(';')[0]],
+      [200, 'text/html']);
+    const html = await page.text();
+    const text = html.replace(/<style[\s\S]*?<\/style>|<[^>]*>|\s/g, ' ').replace(/ +/g, ' ');
+    const sum = francs(order.total_price).replace(/\s/g, ' ');
+    expectThat('the sum on the page', text.includes(sum), sum, text);
+    const { method, url, fields } = formOf(html, page.url, 'pay');
+    const paid = await fetch(url, { method, body: fields, redirect: 'manual' });
+    expect('the answer to the form', paid.status, 303);
+    const back = new URL(paid.headers.get('location'), url);
+    expect('where the browser is sent', `${back.origin}${back.pathname}`,
+      `${env.PUBLIC_URL}/api/v1/payments/return/${started.payment.payment_id}`);
+    const home = await wire(back, { redirect: 'manual' });
+    const target = home.headers.get('location') ?? '';
+    expectThat('the return route', home.status === 303 && target.startsWith(env.FRONTEND_URL),
+      `HTTP 303 to ${env.FRONTEND_URL}`, `HTTP ${home.status} to ${target}`);
+    return {
+      evidence: `GET page → HTTP 200, ${method} action=pay → HTTP 303 to the shop, ` +
+        `which sends on to ${new URL(target).pathname}`,
+    };
+  });
+
+  await step('The signed webhook arrives', async () => {
+    const delivered = async () =>
+      (await deliveriesBut(known)).find(({ status }) => status === 'delivered');
+    const { event, attempts, last_status } = await eventually(delivered,
+      'the webhook is acknowledged', { patience: WEBHOOK_PATIENCE_MS });
+    expect('the event', event, 'charge.success');
+    return { evidence: `${event}, answered HTTP ${last_status} at attempt ${attempts}` };
+  });
+
+  await step('The worker asks Kora, order paid', async () => {
+    const paid = await eventually(async () => {
+      const seen = await readOrder(shopper, order.id);
+      return seen.status === 'paid' && seen;
+    }, 'the order is paid', { patience: WEBHOOK_PATIENCE_MS });
+    const queries = await statusQueries(started.reference);
+    expectThat('status queries at Kora', queries.length > 0, 'at least one', queries);
+    expect('payment', [paid.payment_status, paid.payments.map(({ status }) => status)],
+      ['paid', ['paid']]);
+    const { json } = await edge('GET', `/api/v1/payments/status/${started.payment.payment_id}`,
+      shopper.session);
+    expect('status at the edge', [json.status, json.order_status], ['paid', 'paid']);
+    const [{ method, path, status }] = queries;
+    return { evidence: `${method} ${path} → HTTP ${status}; order paid, payment paid` };
+  });
+
+  await step('Stock and promo use are final', async () => {
+    const after = await counted(admin, promo, lines);
+    for (const { product_id, quantity } of lines) {
+      const { on_hand, reserved } = before.stock[product_id];
+      expect(`stock of ${short(product_id)}`, after.stock[product_id], {
+        on_hand: on_hand - quantity, reserved,
+      });
+    }
+    expect('promo uses', [after.usage_count, after.reserved_count],
+      [before.usage_count + 1, before.reserved_count]);
+    return {
+      evidence: `${stockLine(before, after)}; ${promo.code} used ` +
+        `${before.usage_count}→${after.usage_count}, held ${after.reserved_count}`,
+    };
+  });
+
+  await step("The affiliate's statistic counts", async () => {
+    const { stats } = await counted(admin, promo, []);
+    expect('rows of the code', stats, before.stats + 1);
+    const [row] = answered(
+      'statistic',
+      await admin.client
+        .from('affiliate_stats')
+        .select('affiliate_id, user_id, discount_amount, currency')
+        .eq('order_id', order.id),
+    );
+    expect('the row', row, {
+      affiliate_id: promo.affiliate_id,
+      user_id: shopper.id,
+      discount_amount: quote.discount,
+      currency: 'XAF',
+    });
+    const given = francs(row.discount_amount);
+    return { evidence: `${before.stats}→${stats} rows, this order's with ${given} of discount` };
+  });
+
+  await step('A confirmation mail in French', async () => {
+    const mail = await mailTo(shopper.email, /^Paiement reçu/);
+    expect('its language', mail.language, 'fr');
+    for (const wanted of [order.order_number, promo.code, ...lines.map(({ name }) => name)]) {
+      expectThat('the text', mail.text.includes(wanted), wanted, mail.text);
+    }
+    const mails = (await mailsTo(shopper.email)).filter(({ subject }) => /reçu/.test(subject));
+    expect('mails of this kind', mails.length, 1);
+    return { evidence: `"${mail.subject.replace(/\s/g, ' ')}" to ${mail.to}` };
+  });
+
+  await step('Read the order history', async () => {
+    const history = answered(
+      'orders',
+      await shopper.client
+        .from('orders')
+        .select(
+          'order_number, status, total_price, currency, ' +
+            'order_items(name_fr, quantity, subtotal), order_events(kind, actor_type)',
+        )
+        .order('created_at', { ascending: false })
+        .order('created_at', { referencedTable: 'order_events' })
+        .order('line_number', { referencedTable: 'order_items' }),
+    );
+    expect('orders', history.map(({ order_number }) => order_number), [order.order_number]);
+    const [{ status, total_price, order_items, order_events }] = history;
+    expect('the order', [status, total_price], ['paid', quote.total]);
+    expect('its lines', order_items.map(({ quantity }) => quantity), [1, 2]);
+    const events = order_events.map(({ kind, actor_type }) => `${kind} (${actor_type})`);
+    expect('its events', events, ['placed (user)', 'payment_begun (user)', 'paid (gateway)']);
+    return { evidence: `${last}: ${order.order_number} paid, ${events.join(' → ')}` };
+  });
+
+  const second = await step('Order again, webhook to be lost', async () => {
+    const [{ product_id, channel }] = lines;
+    const placed = answered(
+      'place_order',
+      await shopper.client.rpc('place_order', {
+        idempotency_key: `journey-${unique()}`,
+        country: 'CM',
+        address: ADDRESS,
+        items: [{ product_id, channel, quantity: 1 }],
+      }),
+    );
+    const { payment, reference } = await initialise(shopper, placed);
+    const heard = new Set((await sandbox('deliveries?provider=kora')).map(({ id }) => id));
+    const decided = await sandbox(`payments/kora/${reference}`, { outcome: 'paid', notify: false });
+    expect('Kora', [decided.status, decided.notified], ['success', false]);
+    return {
+      evidence: `${placed.order_number}, ${reference}: paid at Kora, no webhook sent`,
+      order: placed,
+      payment,
+      reference,
+      heard,
+    };
+  });
+
+  await step('Reconciliation turns it paid', async () => {
+    const began = Date.now();
+    const seconds = () => Math.round((Date.now() - began) / 1000);
+    let told = 0;
+    const paid = await eventually(async () => {
+      const seen = await readOrder(shopper, second.order.id);
+      if (seen.status === 'paid') return seen;
+      if (seconds() >= told + 5) {
+        told = seconds();
+        const standing = `order ${seen.status}, payment ${seen.payment_status}`;
+        print(quiet(`       waiting for ${told} s: ${standing}`));
+      }
+      return null;
+    }, 'the order is paid by reconciliation', { patience: RECONCILE_PATIENCE_MS, every: 500 });
+    expect('webhooks sent', (await deliveriesBut(second.heard)).length, 0);
+    expect('payment', paid.payments.map(({ status }) => status), ['paid']);
+    const queries = await statusQueries(second.reference);
+    expectThat('status queries at Kora', queries.length > 0, 'at least one', queries);
+    const mail = await mailTo(shopper.email, new RegExp(`^Paiement reçu.*${paid.order_number}`));
+    return {
+      evidence: `after ${seconds()} s, asked Kora ${queries.length}×, no webhook; order paid, ` +
+        `mail "${mail.subject.replace(/\s/g, ' ')}"`,
+    };
+  });
+}
+
+const began = Date.now();
+print(strong("Mallgram: a shopper's journey"));
+print(quiet(`     ${env.SUPABASE_URL} · edge ${env.EDGE_URL} · sandbox ${env.SANDBOX_URL}`));
+try {
+  await journey();
+  const seconds = (Date.now() - began) / 1000;
+  const waited = restarts ? `, waited ${restarts} times for a process that was away` : '';
+  print(strong(`${number} steps, two orders paid, ${seconds.toFixed(1)} s${waited}`));
+  if (seconds > JOURNEY_LIMIT_S) {
+    print(bad(`That took longer than ${JOURNEY_LIMIT_S} s.`));
+    process.exitCode = 1;
+  }
+} catch {
+  print(bad(`The journey ended at step ${number}.`));
+  process.exitCode = 1;
+}
