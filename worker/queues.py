@@ -162,7 +162,7 @@ def work(queue_name: str, settings: Settings) -> bool:
         outbox_id = str(job.args[0])
         log.error("job.killed", outbox_id=outbox_id, wait_status=status)
         try:
-            jobs.report_killed(settings, outbox_id)
+            jobs.report_killed(settings, outbox_id, _attempt_of(job))
         except AppError as error:  # the lease runs out and the row is handed out again
             log.error("job.unreported", outbox_id=outbox_id, code=error.code)
 

@@ -652,9 +652,9 @@ def _draw_accent(
 def _encode(canvas: Image.Image) -> bytes:
     """The best quality that stays under the limit."""
     body = b""
-    for quality in (80, 70, 58, 44, 32):
+    for quality in (66, 52, 38, 24):
         target = io.BytesIO()
-        canvas.save(target, "WEBP", quality=quality, method=4)
+        canvas.save(target, "WEBP", quality=quality, method=3)
         body = target.getvalue()
         if len(body) <= BYTES_LIMIT:
             break
@@ -686,7 +686,7 @@ class Project:
                 title_fr=row["name_fr"],
             )
             for row in categories
-            if roots[row["slug"]] in PALETTES
+            if roots[row["slug"]] in PALETTES and ROOT_ICONS.get(row["slug"], row["slug"]) in ICONS
         ]
         rows = self._read(
             "product_media",
@@ -719,7 +719,8 @@ class Project:
                 "POST", "/storage/v1/bucket", json={"id": BUCKET, "name": BUCKET, "public": True}
             )
             listed = self._list()
-        return {f"{FOLDER}/{entry['name']}" for entry in listed or ()}
+        # Hosted Storage answers names below the prefix, the local server whole paths.
+        return {f"{FOLDER}/{Path(entry['name']).name}" for entry in listed or ()}
 
     def upload(self, path: str, body: bytes) -> None:
         """Store a picture, over an older one if there is one."""

@@ -312,7 +312,7 @@ def programs_of(stack: Stack, keys: Keys) -> dict[str, Program]:
                 "NODE_EXTRA_CA_CERTS": str(stack.tls_dir / "authority.pem"),
                 "NO_COLOR": "1",
             },
-            ready_seconds=60,
+            ready_seconds=90,
         ),
         Program(
             "postgrest",
@@ -367,9 +367,6 @@ def programs_of(stack: Stack, keys: Keys) -> dict[str, Program]:
     return {program.name: program for program in programs}
 
 
-DATABASE_PROGRAMS = ("postgres", "redis", "auth")
-
-
 class RunningStack:
     """A stack under supervision, from preparation to its end."""
 
@@ -392,7 +389,7 @@ class RunningStack:
         stack = self.stack
         stack.state.mkdir(parents=True, exist_ok=True)
         require_free_ports(stack)
-        is_fresh = not postgres.has_data(stack)
+        is_fresh = not is_prepared(stack)
         if is_fresh:
             with step("making the database cluster"):
                 forget(stack)
@@ -424,6 +421,7 @@ class RunningStack:
                 self.migrate(is_fresh=is_fresh, seed=seed)
         if is_fresh and migrate and seed and not stack.is_throw_away:
             self.upload_media()
+        prepared_file(stack).touch()
 
     def adopt_auth_schema(self) -> None:
         """Make the auth server's tables as hosted has them and keep their schemas as SQL."""
@@ -447,20 +445,17 @@ class RunningStack:
             command="alter role mallgram_service with login password :'password';",
             variables={"password": keys.mallgram_service},
         )
-        file = ROOT / "supabase" / "seed.sql"
-        if is_fresh and seed and file.exists():
+        if is_fresh and seed:
             with step("loading the seed"):
                 postgres.psql(
                     postgres.migration_url(stack, keys),
                     "supabase/seed.sql",
-                    file=file,
+                    file=ROOT / "supabase" / "seed.sql",
                     variables={key.lower(): value for key, value in DEMO_LOGINS.items()},
                 )
 
     def upload_media(self) -> None:
         """Draw and upload the seed's pictures through the Storage API."""
-        if not (HERE / "seed_media.py").exists():
-            return
         with step("uploading pictures"):
             postgres.run_tool(
                 [str(PYTHON), "-m", "scripts.local.seed_media"],
@@ -484,12 +479,22 @@ class RunningStack:
         self.supervisor.stop()
 
 
+def prepared_file(stack: Stack) -> Path:
+    """Its existence says that a first start has come to its end."""
+    return stack.state / "prepared"
+
+
+def is_prepared(stack: Stack) -> bool:
+    """Whether the data are whole; what a broken-off first start left is made anew."""
+    return prepared_file(stack).exists() and postgres.has_data(stack)
+
+
 def forget(stack: Stack) -> None:
     """Drop the data of a stack: database, queue, files, mails. Keys and logs stay."""
     postgres.drop_cluster(stack)
     for name in ("redis", "sandbox", "auth", "nginx"):
         shutil.rmtree(stack.state / name, ignore_errors=True)
-    for name in ("applied_migrations.json", "auth_schema.sql"):
+    for name in ("prepared", "applied_migrations.json", "auth_schema.sql"):
         (stack.state / name).unlink(missing_ok=True)
 
 

@@ -42,7 +42,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "TERM"
     user: str | None = None
-    ready_seconds: float = 30
+    ready_seconds: float = 60
 
 
 def quoted(argument: str) -> str:

@@ -175,6 +175,13 @@ declare
     v_full_name text := btrim(regexp_replace(
         left(v_metadata ->> 'full_name', 120), '[[:cntrl:]]+', ' ', 'g'
     ));
+    -- Auth lets two logins share an address when one comes from single sign-on; the first keeps it.
+    v_email text := (
+        select new.email
+        where not exists (
+            select from public.users as u where u.email = new.email and u.id <> new.id
+        )
+    );
     v_phone text := regexp_replace(v_metadata ->> 'phone', '[\s().-]', '', 'g');
 begin
     insert into public.users as u (
@@ -182,7 +189,7 @@ begin
     )
     values (
         new.id,
-        new.email,
+        v_email,
         nullif(v_full_name, ''),
         case when v_phone ~ '^\+[1-9][0-9]{6,14}$' then v_phone end,
         (select c.code from public.countries as c where c.code = v_metadata ->> 'country'),
@@ -206,6 +213,8 @@ begin
     update public.users as u
     set email = null, full_name = null, phone = null
     where u.id = old.id;
+    delete from public.addresses as a where a.user_id = old.id;
+    delete from public.carts as c where c.user_id = old.id;
     return null;
 end
 $$;
@@ -219,7 +228,8 @@ comment on function private.read_user_metadata(jsonb) is
 comment on function private.tg_users__mirror_auth_user() is
 'Trigger: keeps public.users. Definer because Auth''s role has no right on the shop''s tables.';
 comment on function private.tg_users__forget_auth_user() is
-'Trigger: a deleted login leaves the row that orders point at, without its personal columns. '
+'Trigger: a deleted login leaves the row that orders point at, without its personal columns, and '
+'neither address book nor cart. '
 'Definer because Auth''s role has no right on the shop''s tables.';
 
 create trigger users_90_mirror_auth_user

@@ -93,7 +93,7 @@ for select to authenticated
 using ((select private.is_admin()));
 
 comment on policy select_admin on public.suppliers is
-'Who supplies what is the shop''s own business: admins only.';
+'Names and ratings of suppliers are the shop''s own business: admins only.';
 
 grant select on public.suppliers to authenticated;
 grant select, insert, update, delete on public.suppliers to service_role;

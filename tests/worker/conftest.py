@@ -26,7 +26,7 @@ from pydantic import SecretStr
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from edge_workers.config import Settings, load_settings
+from edge_workers.config import Settings
 from edge_workers.db import Session
 from worker import jobs
 
@@ -166,25 +166,15 @@ class WorkerProcess:
         return self.process.wait(timeout=20)
 
 
-@pytest.fixture(scope="session")
-def stack_env() -> dict[str, str]:
-    """The KEY=value file of the running stack, also put into this process's environment."""
-    path = ROOT / os.environ.get("MALLGRAM_ENV_FILE", ".local/env")
-    values = dict(
-        line.split("=", 1)
-        for line in path.read_text(encoding="utf-8").splitlines()
-        if "=" in line and not line.startswith("#")
-    )
-    os.environ.update(values)
+@pytest.fixture(scope="package", autouse=True)
+def worker_environment(stack_env: dict[str, str]) -> Iterator[None]:
+    """The environment of the stack's own worker processes, while these tests run."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in stack_env.items():
+            environment.setenv(name, value)
+        jobs.process_settings.cache_clear()
+        yield
     jobs.process_settings.cache_clear()
-    return values
-
-
-@pytest.fixture(scope="session")
-def stack_settings(stack_env: dict[str, str]) -> Settings:
-    """Settings of the stack's own worker processes."""
-    assert "DATABASE_URL" in stack_env
-    return load_settings()
 
 
 @pytest.fixture
@@ -203,15 +193,6 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
 def settings(stack_settings: Settings, redis_server: RedisServer) -> Settings:
     """Settings of the stack, with this test's Redis."""
     return stack_settings.model_copy(update={"redis_url": SecretStr(redis_server.url)})
-
-
-@pytest.fixture
-def admin(stack_env: dict[str, str]) -> Iterator[psycopg.Connection[dict[str, Any]]]:
-    """A superuser's connection, for givens and for looking."""
-    with psycopg.connect(
-        stack_env["DATABASE_ADMIN_URL"], autocommit=True, row_factory=psycopg.rows.dict_row
-    ) as connection:
-        yield connection
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def run(outbox_id: str, attempt: int) -> None:
             failure = error
         seconds = round(time.monotonic() - started, 3)
         if failure is None:
-            _record(settings, session, "record_job_done", outbox_id=outbox_id)
+            _record(settings, session, "record_job_done", outbox_id=outbox_id, attempt=attempt)
             log.info("job.done", seconds=seconds)
             return
         text = describe(failure)
@@ -79,6 +79,7 @@ def run(outbox_id: str, attempt: int) -> None:
             session,
             "record_job_failed",
             outbox_id=outbox_id,
+            attempt=attempt,
             error=text,
             retry_after_seconds=_retry_after(failure),
         )
@@ -88,13 +89,18 @@ def run(outbox_id: str, attempt: int) -> None:
             raise JobDead(f"{name} {outbox_id}: {text}") from None
 
 
-def report_killed(settings: Settings, outbox_id: str) -> None:
+def report_killed(settings: Settings, outbox_id: str, attempt: int) -> None:
     """Record that the process of an attempt died, so that the next follows within seconds.
 
     Raises DatabaseUnavailable.
     """
     with Session.open(settings.session_url) as session:
-        session.call("record_job_failed", outbox_id=outbox_id, error="the process was killed")
+        session.call(
+            "record_job_failed",
+            outbox_id=outbox_id,
+            attempt=attempt,
+            error="the process was killed",
+        )
 
 
 def preload(settings: Settings) -> None:

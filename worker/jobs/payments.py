@@ -48,6 +48,8 @@ def reconcile_payments(task: Task, *, payment_id: str | None = None) -> None:
         _sweep(task)
         return
     bind_context(payment_id=payment_id)
+    if task.database.call("begin_payment_check", payment_id=payment_id)["is_settled"]:
+        return
     try:
         outcome = _settle(task, payment_id, source="poll")
     except (Unavailable, Rejected) as error:

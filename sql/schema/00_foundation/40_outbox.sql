@@ -165,7 +165,7 @@ as $$
         and o.failed_at is null
 $$;
 
-create or replace function service.record_job_done(outbox_id uuid)
+create or replace function service.record_job_done(outbox_id uuid, attempt integer)
 returns jsonb
 language sql
 security definer
@@ -173,12 +173,15 @@ set search_path = ''
 as $$
     update private.outbox as o
     set done_at = now(), last_error = null
-    where o.id = record_job_done.outbox_id and o.done_at is null and o.failed_at is null
+    where o.id = record_job_done.outbox_id
+        and o.attempts = record_job_done.attempt
+        and o.done_at is null
+        and o.failed_at is null
     returning null::jsonb
 $$;
 
 create or replace function service.record_job_failed(
-    outbox_id uuid, error text, retry_after_seconds integer default null
+    outbox_id uuid, attempt integer, error text, retry_after_seconds integer default null
 )
 returns jsonb
 language sql
@@ -195,6 +198,7 @@ as $$
         ))
     from private.jobs as j
     where o.id = record_job_failed.outbox_id
+        and o.attempts = record_job_failed.attempt
         and j.job = o.job
         and o.done_at is null
         and o.failed_at is null
@@ -207,12 +211,12 @@ $$;
 
 revoke all on function service.claim_outbox(integer, integer, text []) from public;
 revoke all on function service.begin_job(uuid, integer) from public;
-revoke all on function service.record_job_done(uuid) from public;
-revoke all on function service.record_job_failed(uuid, text, integer) from public;
+revoke all on function service.record_job_done(uuid, integer) from public;
+revoke all on function service.record_job_failed(uuid, integer, text, integer) from public;
 grant execute on function service.claim_outbox(integer, integer, text []) to mallgram_service;
 grant execute on function service.begin_job(uuid, integer) to mallgram_service;
-grant execute on function service.record_job_done(uuid) to mallgram_service;
-grant execute on function service.record_job_failed(uuid, text, integer) to mallgram_service;
+grant execute on function service.record_job_done(uuid, integer) to mallgram_service;
+grant execute on function service.record_job_failed(uuid, integer, text, integer) to mallgram_service;
 
 comment on function service.claim_outbox(integer, integer, text []) is
 'Leases due rows (of those queues; null = all): [{outbox_id, job, queue, attempt, request_id}]; '
@@ -220,8 +224,8 @@ comment on function service.claim_outbox(integer, integer, text []) is
 comment on function service.begin_job(uuid, integer) is
 '{outbox_id, job, args, attempt, is_last, request_id} when this attempt is still the newest of an '
 'open row, else null: skip. Definer because the outbox is closed to its callers.';
-comment on function service.record_job_done(uuid) is
-'Ends a row well. Definer because the outbox is closed to its callers.';
-comment on function service.record_job_failed(uuid, text, integer) is
-'Schedules the next attempt or ends the row dead: {attempts, is_dead, next_attempt_at}. Definer '
-'because the outbox is closed to its callers.';
+comment on function service.record_job_done(uuid, integer) is
+'Ends a row well, unless a newer attempt is on its way. Definer because the outbox is closed to its callers.';
+comment on function service.record_job_failed(uuid, integer, text, integer) is
+'Schedules the next attempt or ends the row dead: {attempts, is_dead, next_attempt_at}; null when '
+'a newer attempt is on its way. Definer because the outbox is closed to its callers.';

@@ -106,6 +106,8 @@ returns public.orders
 language plpgsql
 security definer
 set search_path = ''
+-- An array's length is unknown to a generic plan, and without this each call would plan anew.
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
     v_user_id uuid := private.require_user();

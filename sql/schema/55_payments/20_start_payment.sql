@@ -23,7 +23,8 @@ as $$
             'failure_reason', payment_as_json.payment.failure_reason,
             'expires_at', payment_as_json.payment.expires_at,
             'created_at', payment_as_json.payment.created_at,
-            'checks', payment_as_json.payment.checks
+            'checks', payment_as_json.payment.checks,
+            'is_settled', payment_as_json.payment.paid_at is not null
         )
 $$;
 

@@ -1,4 +1,4 @@
--- A paid order counts one use of its code; a full block of an affiliate's code earns one commission.
+-- A paid order counts one use of its code; a full block of an affiliate's code earns a commission.
 begin;
 \ir ../_helpers.psql
 \ir ../payments/_payments.psql
@@ -58,7 +58,9 @@ language sql stable as $$
         ': ', p.usage_count,
         (
             select string_agg(
-                concat_ws(' ', o.block_number, n.name, o.payout_amount, o.currency, o.payout_status),
+                concat_ws(
+                    ' ', o.block_number, n.name, o.payout_amount, o.currency, o.payout_status
+                ),
                 ', ' order by o.block_number
             )
             from public.affiliate_payouts as o
@@ -71,7 +73,7 @@ language sql stable as $$
     where p.code = earned.code
 $$;
 
--- Blocks of a hundred ------------------------------------------------------------------------------
+-- Blocks of a hundred -----------------------------------------------------------------------------
 
 select tests.use('PAT10', 1);
 select is(tests.earned('PAT10'), '1', 'one use is counted and earns nothing yet');
@@ -98,20 +100,22 @@ select is(
     'uses counted in one go close the block in their midst, at the commission of that day'
 );
 
--- Each code by itself ------------------------------------------------------------------------------
+-- Each code by itself -----------------------------------------------------------------------------
 
 select tests.use('PAT20', 99);
 select tests.use('PAT10', 49);
 select is(tests.earned('PAT20'), '99', 'uses of another code of the same person are not added');
 select tests.use('PAT20', 1);
-select is(tests.earned('PAT20'), '100: 1 pat 20000.00 XAF pending', 'each code has its own block 1');
+select is(
+    tests.earned('PAT20'), '100: 1 pat 20000.00 XAF pending', 'each code has its own block 1'
+);
 select is(
     (select string_agg(o.block_number::text, ' ' order by o.block_number)
      from public.affiliate_payouts as o where o.promo_code_id = tests.id('PAT10')),
     '1 2 3', 'the other one stands where it stood, at 399'
 );
 
--- Other blocks, other currencies -------------------------------------------------------------------
+-- Other blocks, other currencies ------------------------------------------------------------------
 
 select tests.use('SAM10', 1) from generate_series(1, 7);
 select is(tests.earned('SAM10'), '7: 1 sam 7500.00 XAF pending, 2 sam 7500.00 XAF pending',
@@ -120,12 +124,12 @@ select tests.use('KIM10', 2);
 select is(tests.earned('KIM10'), '2: 1 kim 99.99 ZAR pending, 2 kim 99.99 ZAR pending',
     'each use is a block of one, in the affiliate''s currency');
 
--- An admin's code ----------------------------------------------------------------------------------
+-- An admin's code ---------------------------------------------------------------------------------
 
 select tests.use('CHIOMA', 101);
 select is(tests.earned('CHIOMA'), '101', 'an admin''s code is counted and earns nobody anything');
 
--- A count that is undone is none -------------------------------------------------------------------
+-- A count that is undone is none ------------------------------------------------------------------
 
 select tests.remember();
 select tests.violates(
@@ -137,7 +141,7 @@ select tests.violates(
 );
 select tests.nothing_changed('and its second counting leaves neither use nor payout');
 
--- By the gateway's word ----------------------------------------------------------------------------
+-- By the gateway's word ---------------------------------------------------------------------------
 -- given sam's code, two uses from its next block, and orders that end in every way
 
 select tests.make_product('shoe', 100);
@@ -158,7 +162,9 @@ select is(tests.earned('SAM10'), '7: 1 sam 7500.00 XAF pending, 2 sam 7500.00 XA
 select is(tests.pay('paid') ->> 'order_status', 'paid', 'given one is paid');
 select is(tests.pay('no-code') ->> 'order_status', 'paid', 'and one without a code');
 select tests.act_as('amina');
-select is((public.cancel_order(tests.id('cancelled'))).status::text, 'cancelled', 'one is cancelled');
+select is(
+    (public.cancel_order(tests.id('cancelled'))).status::text, 'cancelled', 'one is cancelled'
+);
 select tests.act_as_owner();
 update public.orders set expires_at = now() where id = tests.id('expired');
 select is(
@@ -166,7 +172,9 @@ select is(
     '{"released": true}', 'one expires'
 );
 select count(tests.begin_payment('failed-payment', 'failed'));
-select is(tests.apply('failed-payment', 'failed') ->> 'order_status', 'pending', 'one fails to pay');
+select is(
+    tests.apply('failed-payment', 'failed') ->> 'order_status', 'pending', 'one fails to pay'
+);
 select is(tests.earned('SAM10'), '8: 1 sam 7500.00 XAF pending, 2 sam 7500.00 XAF pending',
     'one use more is counted');
 select is(
@@ -180,8 +188,7 @@ select is(
     'which closes block 3'
 );
 select is(
-    tests.as_service(format('service.apply_payment_result(%L, ''paid'', 4500 + 3500, ''XAF'', null, '
-        'null, null, ''webhook'', null)', tests.id('payment-of-paid'))) ->> 'outcome',
+    tests.apply('payment-of-paid', 'paid') ->> 'outcome',
     'unchanged', 'the same word again'
 );
 select is(
@@ -194,13 +201,17 @@ select results_eq(
        from public.affiliate_stats as s
        inner join tests.names as n on s.order_id = n.id
        order by n.name $$,
-    $$ values ('paid', 500.00, 'XAF', tests.id('amina')), ('paid-too', 10.00, 'ZAR', tests.id('amina')) $$,
+    $$ values
+       ('paid', 500.00, 'XAF', tests.id('amina')),
+       ('paid-too', 10.00, 'ZAR', tests.id('amina')) $$,
     'each statistic has its order''s discount and currency'
 );
 -- given an order that uses chioma's code, paid through the gateway
 select tests.place_order('of-an-admin', 'amina', jsonb_build_array(tests.item('shoe', 1)),
     promo_code => 'CHIOMA');
-select is(tests.pay('of-an-admin') ->> 'order_status', 'paid', 'given one of an admin''s code is paid');
+select is(
+    tests.pay('of-an-admin') ->> 'order_status', 'paid', 'given one of an admin''s code is paid'
+);
 select results_eq(
     $$ select s.affiliate_id, s.promo_code_id from public.affiliate_stats as s
        where s.order_id = tests.id('of-an-admin') $$,
@@ -209,7 +220,7 @@ select results_eq(
 );
 select is(tests.earned('CHIOMA'), '102', 'and it is counted');
 
--- What is counted is what is there -----------------------------------------------------------------
+-- What is counted is what is there ----------------------------------------------------------------
 
 select is(
     (select p.usage_count::bigint - (

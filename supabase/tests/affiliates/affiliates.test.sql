@@ -1,5 +1,5 @@
--- What no affiliate, code, statistic or payout can be: every constraint of the four tables, those of
--- the seed among them; and who counts as an affiliate.
+-- What no affiliate, code, statistic or payout can be: every constraint of the four tables, among
+-- them those of the seed; and who counts as an affiliate.
 begin;
 \ir ../_helpers.psql
 select plan(68);
@@ -34,7 +34,7 @@ from public.affiliates as a
 cross join generate_series(1, 2) as b
 where a.user_id = tests.id('pat');
 
--- Defaults of the seed -----------------------------------------------------------------------------
+-- Defaults of the seed ----------------------------------------------------------------------------
 
 select results_eq(
     $$ select a.status, a.default_commission_amount, a.currency, a.threshold_uses
@@ -60,12 +60,13 @@ select results_eq(
     'a code holds for a hundred uses from now on by default'
 );
 select results_eq(
-    $$ select p.payout_status from public.affiliate_payouts as p where p.id = tests.id('payout-1') $$,
+    $$ select p.payout_status from public.affiliate_payouts as p
+       where p.id = tests.id('payout-1') $$,
     $$ values ('pending') $$,
     'a payout begins pending'
 );
 
--- Codes are written in capitals --------------------------------------------------------------------
+-- Codes are written in capitals -------------------------------------------------------------------
 
 select tests.make_promo_code('  summer-26_x ', 'sam');
 select is(
@@ -78,13 +79,14 @@ select is(
     'also when it is changed'
 );
 
--- What cannot be -----------------------------------------------------------------------------------
+-- What cannot be ----------------------------------------------------------------------------------
 
 create table tests.breaks (table_name text, constraint_name text, sql text, title text);
 insert into tests.breaks
 select
     'affiliates', c.constraint_name,
-    format('update public.affiliates set %s where user_id = tests.id(''pat'')', c.assignment), c.title
+    format('update public.affiliates set %s where user_id = tests.id(''pat'')', c.assignment),
+    c.title
 from (
     values
     ('affiliates_pkey', 'id = (select a.id from public.affiliates as a '
@@ -105,7 +107,8 @@ from (
 insert into tests.breaks
 select
     'promo_codes', c.constraint_name,
-    format('update public.promo_codes set %s where id = tests.id(%L)', c.assignment, c.code), c.title
+    format('update public.promo_codes set %s where id = tests.id(%L)', c.assignment, c.code),
+    c.title
 from (
     values
     ('PAT10', 'promo_codes_pkey', 'id = tests.id(''CHIOMA'')', 'two codes of one id'),
@@ -139,7 +142,8 @@ from (
         'a limit of no uses'),
     ('PAT10', 'promo_codes_limits_positive', 'per_user_limit = 0', 'a limit of no uses a person'),
     ('PAT10', 'promo_codes_status_is_known', 'status = ''on''', 'a code of an odd status'),
-    ('PAT10', 'promo_codes_ends_after_start', 'ends_at = starts_at', 'a code that holds for no time'),
+    ('PAT10', 'promo_codes_ends_after_start', 'ends_at = starts_at',
+        'a code that holds for no time'),
     ('PAT10', 'promo_codes_affiliate_id_fkey', 'affiliate_id = gen_random_uuid()',
         'a code of an affiliate who is none'),
     ('CHIOMA', 'promo_codes_admin_id_fkey', 'admin_id = gen_random_uuid()',
@@ -173,13 +177,16 @@ from (
 insert into tests.breaks
 select
     'affiliate_payouts', c.constraint_name,
-    format('update public.affiliate_payouts set %s where id = tests.id(''payout-1'')', c.assignment),
+    format(
+        'update public.affiliate_payouts set %s where id = tests.id(''payout-1'')', c.assignment
+    ),
     c.title
 from (
     values
     ('affiliate_payouts_pkey', 'id = tests.id(''payout-2''), block_number = 3',
         'two payouts of one id'),
-    ('affiliate_payouts_block_number_key', 'block_number = 2', 'two payouts of one block of a code'),
+    ('affiliate_payouts_block_number_key', 'block_number = 2',
+        'two payouts of one block of a code'),
     ('affiliate_payouts_block_number_positive', 'block_number = 0', 'a payout of no block'),
     ('affiliate_payouts_amount_positive', 'payout_amount = 0', 'a payout of nothing'),
     ('affiliate_payouts_payout_status_is_known', 'payout_status = ''sent''',
@@ -206,7 +213,7 @@ select set_eq(
     'these are all the constraints of the four tables'
 );
 
--- Who counts as an affiliate -----------------------------------------------------------------------
+-- Who counts as an affiliate ----------------------------------------------------------------------
 
 create function tests.affiliates() returns text
 language sql stable as $$

@@ -47,7 +47,9 @@ $$;
 select tests.has_policies('public.affiliates', 'select_own_or_admin: select to authenticated');
 select tests.has_policies('public.promo_codes', 'select_own_or_admin: select to authenticated');
 select tests.has_policies('public.affiliate_stats', 'select_admin: select to authenticated');
-select tests.has_policies('public.affiliate_payouts', 'select_own_or_admin: select to authenticated');
+select tests.has_policies(
+    'public.affiliate_payouts', 'select_own_or_admin: select to authenticated'
+);
 select tests.remember();
 
 -- a guest
@@ -66,7 +68,8 @@ select is(tests.seen_stats(), null, 'but not who bought');
 select is_empty($$ select o.id from public.orders as o $$, 'nor what');
 select is(
     (select count(*) from public.affiliates) + (select count(*) from public.promo_codes)
-    + (select count(*) from public.affiliate_payouts) + (select count(*) from public.affiliate_stats),
+    + (select count(*) from public.affiliate_payouts)
+    + (select count(*) from public.affiliate_stats),
     3::bigint, 'and nothing of others, named or not'
 );
 select tests.closed('public.affiliates', 'insert', 'update', 'delete');

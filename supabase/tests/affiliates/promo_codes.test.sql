@@ -46,7 +46,7 @@ language sql as $$
     )
 $$;
 
--- A code that holds --------------------------------------------------------------------------------
+-- A code that holds -------------------------------------------------------------------------------
 
 select tests.act_as('amina');
 select is(public.check_promo_code(c.code, c.country), c.answer::jsonb, c.title)
@@ -75,7 +75,7 @@ select is(
     public.check_promo_code('LAST', 'CM') -> 'is_valid', 'true', 'and until its end has come'
 );
 
--- Every reason why not -----------------------------------------------------------------------------
+-- Every reason why not ----------------------------------------------------------------------------
 
 select tests.act_as_owner();
 select tests.buy('once', 'bongani', 'ONCE');
@@ -93,7 +93,8 @@ from (
     (null, 'CM', 'promo_code_not_found', 'Ce code promo n''existe pas.', 'no code'),
     (''' or true --', 'CM', 'promo_code_not_found', 'Ce code promo n''existe pas.', 'an attack'),
     ('PAUSED', 'CM', 'promo_code_inactive', 'Ce code promo n''est pas actif.', 'a paused code'),
-    ('ARCHIVED', 'CM', 'promo_code_inactive', 'Ce code promo n''est pas actif.', 'an archived code'),
+    ('ARCHIVED', 'CM', 'promo_code_inactive', 'Ce code promo n''est pas actif.',
+        'an archived code'),
     ('OF-PENDING', 'CM', 'promo_code_inactive', 'Ce code promo n''est pas actif.',
         'a code of somebody who has only applied'),
     ('OF-REJECTED', 'CM', 'promo_code_inactive', 'Ce code promo n''est pas actif.',
@@ -120,7 +121,8 @@ from (
 select tests.act_as('pat');
 select is(
     public.check_promo_code('PAT10', 'ZA'),
-    '{"is_valid": false, "reason": "promo_code_own", "message": "Your own promo code is for others."}',
+    '{"is_valid": false, "reason": "promo_code_own",
+      "message": "Your own promo code is for others."}',
     'an affiliate''s own code: promo_code_own'
 );
 select tests.act_as('chioma');
@@ -130,7 +132,7 @@ select tests.act_as('bongani');
 select is(public.check_promo_code('EACH', 'ZA') -> 'is_valid', 'true',
     'a limit a person is each person''s');
 
--- Who may ask, and how often -----------------------------------------------------------------------
+-- Who may ask, and how often ----------------------------------------------------------------------
 
 select tests.refuses(
     format('select public.check_promo_code(''PAT10'', %L)', c.country), 'PT400 country_unknown',
@@ -183,7 +185,7 @@ select tests.act_as('bongani');
 select is(public.check_promo_code('GUESS22', 'ZA') ->> 'reason', 'promo_code_not_found',
     'ten minutes later the person may guess again');
 
--- What it is worth ---------------------------------------------------------------------------------
+-- What it is worth --------------------------------------------------------------------------------
 
 select tests.act_as_owner();
 create function tests.discount(code text, country text, quantity integer) returns text
@@ -215,7 +217,7 @@ from (
     ('NOTHING', 'ZA', 1, '100 less 0 as NOTHING', 'a code may count without a discount')
 ) as d (code, country, quantity, worth, title);
 
--- Held, used, given back ---------------------------------------------------------------------------
+-- Held, used, given back --------------------------------------------------------------------------
 
 select is(tests.counts('ONCE'), '0 used, 1 held', 'an order holds a use');
 select is(tests.pay('once') ->> 'order_status', 'paid', 'given it is paid');
@@ -252,11 +254,12 @@ update public.promo_codes set usage_count = 1000000 where code = 'CHIOMA';
 select tests.buy('million', 'bongani', 'CHIOMA', 'ZA');
 select is(tests.counts('CHIOMA'), '1000000 used, 3 held', 'then it is never used up');
 
--- The last word is the code's own row: an order whose quote was older is refused there -------------
+-- The last word is the code's own row: an order whose quote was older is refused there ------------
 
 select tests.make_promo_code('RACE', 'pat', usage_limit => 2, per_user_limit => 1);
 select lives_ok(
-    $$ select private.reserve_promo_code(tests.id('RACE'), tests.id('bongani')) $$, 'one use is held'
+    $$ select private.reserve_promo_code(tests.id('RACE'), tests.id('bongani')) $$,
+    'one use is held'
 );
 update public.promo_codes set usage_count = 1 where code = 'RACE';
 select tests.refuses(

@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(48);
+select plan(50);
 
 -- given an empty outbox and a job with three attempts
 delete from private.outbox;
@@ -79,9 +79,19 @@ select is(
 );
 select isnt(service.begin_job(tests.outbox_id('a'), 2), null, 'the newest attempt is not');
 
+-- a superseded attempt reports to nobody
+select is(
+    service.record_job_failed(tests.outbox_id('a'), 1, 'late'), null,
+    'a superseded attempt cannot fail the newest'
+);
+select service.record_job_done(tests.outbox_id('a'), 1);
+select isnt(
+    service.begin_job(tests.outbox_id('a'), 2), null, 'nor can it end the row'
+);
+
 -- failing: back-off, then dead
 select is(
-    service.record_job_failed(tests.outbox_id('a'), 'it broke'),
+    service.record_job_failed(tests.outbox_id('a'), 2, 'it broke'),
     jsonb_build_object(
         'attempts', 2, 'is_dead', false, 'next_attempt_at', now() + interval '4 seconds'
     ),
@@ -89,7 +99,7 @@ select is(
 );
 select is(service.claim_outbox(10, 60), '[]'::jsonb, 'a row that backs off is not claimed');
 select is(
-    service.record_job_failed(tests.outbox_id('a'), repeat('x', 600), 90),
+    service.record_job_failed(tests.outbox_id('a'), 2, repeat('x', 600), 90),
     jsonb_build_object(
         'attempts', 2, 'is_dead', false, 'next_attempt_at', now() + interval '90 seconds'
     ),
@@ -108,12 +118,14 @@ select is(
     'the last attempt knows that it is'
 );
 select is(
-    service.record_job_failed(tests.outbox_id('a'), 'broke for good'),
+    service.record_job_failed(tests.outbox_id('a'), 3, 'broke for good'),
     '{"attempts": 3, "is_dead": true, "next_attempt_at": null}'::jsonb,
     'a failure of the last attempt ends the row'
 );
-select is(service.record_job_failed(tests.outbox_id('a'), 'again'), null, 'a dead row stays dead');
-select service.record_job_done(tests.outbox_id('a'));
+select is(
+    service.record_job_failed(tests.outbox_id('a'), 3, 'again'), null, 'a dead row stays dead'
+);
+select service.record_job_done(tests.outbox_id('a'), 3);
 select is(service.begin_job(tests.outbox_id('a'), 3), null, 'a dead row is skipped');
 select tests.act_as_owner();
 select results_eq(
@@ -135,8 +147,10 @@ begin
     update private.outbox as o
     set attempts = wait_after.attempts
     where o.dedupe_key = 'backoff';
-    return (service.record_job_failed(tests.outbox_id('backoff'), 'x')
-        ->> 'next_attempt_at')::timestamptz - now();
+    return (
+        service.record_job_failed(tests.outbox_id('backoff'), wait_after.attempts, 'x')
+        ->> 'next_attempt_at'
+    )::timestamptz - now();
 end
 $$;
 select is(
@@ -146,7 +160,7 @@ select is(
 );
 select is(
     (
-        service.record_job_failed(tests.outbox_id('backoff'), 'x', 1) ->> 'next_attempt_at'
+        service.record_job_failed(tests.outbox_id('backoff'), 19, 'x', 1) ->> 'next_attempt_at'
     )::timestamptz,
     now() + interval '600 seconds', 'a shorter wait than the back-off is not taken'
 );
@@ -156,10 +170,10 @@ delete from private.outbox;
 select private.emit('test_job', '{}', 'b');
 select tests.act_as_service();
 select service.claim_outbox(10, 60);
-select is(service.record_job_done(tests.outbox_id('b')), null, 'done answers nothing');
+select is(service.record_job_done(tests.outbox_id('b'), 1), null, 'done answers nothing');
 select is(service.begin_job(tests.outbox_id('b'), 1), null, 'a done row is skipped');
 select is(
-    service.record_job_failed(tests.outbox_id('b'), 'late'), null, 'a done row cannot fail'
+    service.record_job_failed(tests.outbox_id('b'), 1, 'late'), null, 'a done row cannot fail'
 );
 select tests.act_as_owner();
 select results_eq(

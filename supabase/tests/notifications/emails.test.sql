@@ -1,4 +1,4 @@
--- Mails: asked for once a (template, recipient, order), told in the recipient's language, ended once.
+-- Mails: asked for once a (template, recipient, order), in the recipient's language, ended once.
 begin;
 \ir ../_helpers.psql
 \ir ../payments/_payments.psql
@@ -37,7 +37,7 @@ language sql as $$
     ).id))
 $$;
 
--- Welcome ------------------------------------------------------------------------------------------
+-- Welcome -----------------------------------------------------------------------------------------
 
 select is(tests.mails('amina'), 'welcome', 'a person who is confirmed is welcomed');
 select is(tests.mails('unconfirmed'), null, 'one who is not is not');
@@ -70,7 +70,8 @@ select is(tests.begin_email('welcome', 'bongani') ->> 'language', 'en', 'in Engl
 update public.users set full_name = 'Bongani Test' where id = tests.id('bongani');
 update auth.users set email_confirmed_at = now() where id = tests.id('unconfirmed');
 select is(tests.mails('unconfirmed'), 'welcome', 'a person who confirms later is welcomed then');
-update auth.users set email_confirmed_at = now() - interval '1 hour' where id = tests.id('unconfirmed');
+update auth.users set email_confirmed_at = now() - interval '1 hour'
+where id = tests.id('unconfirmed');
 update public.users set email_confirmed_at = now() + interval '1 hour'
 where id = tests.id('unconfirmed');
 select is(
@@ -78,7 +79,7 @@ select is(
     'and once'
 );
 
--- An order -----------------------------------------------------------------------------------------
+-- An order ----------------------------------------------------------------------------------------
 
 delete from private.outbox;
 select tests.place_order(
@@ -86,7 +87,9 @@ select tests.place_order(
     promo_code => 'pat10'
 );
 select tests.place_order('his', 'bongani', jsonb_build_array(tests.item('shoe', 1)), 'ZA');
-select is(tests.mails('amina'), 'order_placed order, welcome', 'a placed order is confirmed by mail');
+select is(
+    tests.mails('amina'), 'order_placed order, welcome', 'a placed order is confirmed by mail'
+);
 select is(
     (select count(*) from private.outbox as o where o.job = 'send_email'), 2::bigint,
     'two orders are two mails'
@@ -115,7 +118,8 @@ select is(
                 )
             )
         )
-        from public.users as u, public.orders as o, tests.mail('order_placed', 'amina', 'order') as e
+        from public.users as u, public.orders as o,
+        tests.mail('order_placed', 'amina', 'order') as e
         where u.id = tests.id('amina') and o.id = tests.id('order')
     ),
     'it tells the order in French, a name without a translation as it is'
@@ -161,10 +165,11 @@ select is(
     'with the names that were ordered'
 );
 select is(
-    tests.begin_email('welcome', 'amina') ->> 'language', 'en', 'mails of no order follow the person'
+    tests.begin_email('welcome', 'amina') ->> 'language', 'en',
+    'mails of no order follow the person'
 );
 
--- Paid ---------------------------------------------------------------------------------------------
+-- Paid --------------------------------------------------------------------------------------------
 
 select is(tests.pay('order') ->> 'order_status', 'paid', 'given it is paid');
 select is(
@@ -190,11 +195,13 @@ select is(
     now(), 'which is now'
 );
 select tests.act_as('bongani');
-select is((public.cancel_order(tests.id('his'))).status::text, 'cancelled', 'given his is cancelled');
+select is(
+    (public.cancel_order(tests.id('his'))).status::text, 'cancelled', 'given his is cancelled'
+);
 select tests.act_as_owner();
 select is(tests.mails('bongani'), 'order_placed his, welcome', 'no mail says so');
 
--- Once ---------------------------------------------------------------------------------------------
+-- Once --------------------------------------------------------------------------------------------
 
 delete from private.outbox;
 select tests.remember();
@@ -208,7 +215,7 @@ select is(
     'another recipient is another mail'
 );
 
--- Ended --------------------------------------------------------------------------------------------
+-- Ended -------------------------------------------------------------------------------------------
 
 create function tests.ended(template text, recipient text, order_name text) returns text
 language sql stable as $$
@@ -238,9 +245,12 @@ select is((tests.mail('order_placed', 'amina', 'order')).sent_at, now(), 'and it
 select is(tests.begin_email('order_placed', 'amina', 'order'), null, 'it is not sent again');
 select is(tests.sent('order_placed', 'amina', 'order', '<2@shop>'), null, 'said to be sent again');
 select is(tests.rejected('order_placed', 'amina', 'order', 'no'), null, 'or refused');
-select is(tests.ended('order_placed', 'amina', 'order'), 'sent <1@shop>', 'it stays as it was sent');
 select is(
-    tests.rejected('payment_received', 'amina', 'order', repeat('x', 400)), null, 'a mail is refused'
+    tests.ended('order_placed', 'amina', 'order'), 'sent <1@shop>', 'it stays as it was sent'
+);
+select is(
+    tests.rejected('payment_received', 'amina', 'order', repeat('x', 400)), null,
+    'a mail is refused'
 );
 select is(
     tests.ended('payment_received', 'amina', 'order'), 'rejected ' || repeat('x', 300),
@@ -261,7 +271,7 @@ select is(
     null, 'nor can it be sent'
 );
 
--- Somebody who is gone -----------------------------------------------------------------------------
+-- Somebody who is gone ----------------------------------------------------------------------------
 
 delete from auth.users where id = tests.id('bongani');
 select is(
@@ -272,7 +282,7 @@ select is(tests.begin_email('welcome', 'bongani'), null, 'about nothing');
 select is(tests.mails('bongani'), 'order_placed his, order_placed order, welcome',
     'what was to be sent is known still');
 
--- What cannot be -----------------------------------------------------------------------------------
+-- What cannot be ----------------------------------------------------------------------------------
 
 create table tests.breaks (constraint_name text, assignment text, title text);
 insert into tests.breaks values
@@ -282,7 +292,8 @@ insert into tests.breaks values
 ('emails_sent_has_message_id', 'sent_at = now()', 'a mail that was sent without a number'),
 ('emails_sent_has_message_id', 'message_id = ''<5@shop>''', 'a number of a mail not sent'),
 ('emails_rejected_has_reason', 'rejected_at = now()', 'a mail refused for nothing'),
-('emails_end_once', 'sent_at = now(), message_id = ''x'', rejected_at = now(), reject_reason = ''x''',
+('emails_end_once',
+    'sent_at = now(), message_id = ''x'', rejected_at = now(), reject_reason = ''x''',
     'a mail sent and refused'),
 ('emails_user_id_fkey', 'user_id = gen_random_uuid()', 'a mail to nobody'),
 ('emails_order_id_fkey', 'order_id = gen_random_uuid()', 'a mail about no order');

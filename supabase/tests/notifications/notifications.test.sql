@@ -17,7 +17,7 @@ language sql stable security definer as $$
     from public.notifications as n where n.user_id = tests.id(kinds.name)
 $$;
 
--- What makes one -----------------------------------------------------------------------------------
+-- What makes one ----------------------------------------------------------------------------------
 
 select is(tests.kinds('amina'), null, 'an order that is placed makes none: its page says so');
 select is(tests.pay('order') ->> 'order_status', 'paid', 'given it is paid');
@@ -32,19 +32,22 @@ select is(
     'a change that is no move makes none'
 );
 select tests.act_as('bongani');
-select is((public.cancel_order(tests.id('his'))).status::text, 'cancelled', 'given his is cancelled');
+select is(
+    (public.cancel_order(tests.id('his'))).status::text, 'cancelled', 'given his is cancelled'
+);
 select is(tests.kinds('bongani'), 'order_cancelled', 'one says so to him');
 select tests.act_as_owner();
 select results_eq(
     $$ select n.kind, n.data, n.read_at, n.created_at = now()
        from public.notifications as n where n.user_id = tests.id('bongani') $$,
-    $$ select 'order_cancelled', jsonb_build_object('order_id', o.id, 'order_number', o.order_number),
+    $$ select 'order_cancelled',
+           jsonb_build_object('order_id', o.id, 'order_number', o.order_number),
            null::timestamptz, true
        from public.orders as o where o.id = tests.id('his') $$,
     'a message has the facts, the words are the frontend''s'
 );
 
--- Marking read -------------------------------------------------------------------------------------
+-- Marking read ------------------------------------------------------------------------------------
 
 create function tests.message(kind text, owner text) returns uuid
 language sql stable security definer as $$
@@ -91,12 +94,13 @@ select is(
     tests.unread(), 'order_cancelled order_delivered order_shipped', 'and they stay unread'
 );
 
--- What cannot be -----------------------------------------------------------------------------------
+-- What cannot be ----------------------------------------------------------------------------------
 
 select tests.act_as_owner();
 create table tests.breaks (constraint_name text, assignment text, title text);
 insert into tests.breaks values
-('notifications_pkey', 'id = tests.message(''order_shipped'', ''amina'')', 'two messages of one id'),
+('notifications_pkey', 'id = tests.message(''order_shipped'', ''amina'')',
+    'two messages of one id'),
 ('notifications_user_id_fkey', 'user_id = gen_random_uuid()', 'a message to nobody'),
 ('notifications_kind_is_snake_case', 'kind = ''Paid!''', 'a message of an odd kind'),
 ('notifications_data_is_object', 'data = ''[]''', 'a message whose facts are a list');

@@ -18,7 +18,8 @@ language sql stable as $$
 $$;
 
 select tests.has_policies(
-    'public.notifications', 'select_own: select to authenticated', 'update_own: update to authenticated'
+    'public.notifications', 'select_own: select to authenticated',
+    'update_own: update to authenticated'
 );
 select tests.has_policies('private.emails');
 select is(

@@ -1,5 +1,5 @@
--- What is forgotten and when: keys after 30 days, done work after 7 and dead work after 90, bodies of
--- notices after 180, buckets after one.
+-- What is forgotten and when: keys after 30 days, done work after 7 and dead work after 90, bodies
+-- of notices after 180, buckets after one.
 begin;
 \ir ../_helpers.psql
 select plan(19);
@@ -72,7 +72,7 @@ begin
 end
 $$;
 
--- In batches ---------------------------------------------------------------------------------------
+-- In batches --------------------------------------------------------------------------------------
 
 select is(
     tests.forget(0), '{"idempotency_keys": 0, "outbox": 0, "webhook_events": 0, "rate_limits": 1}',
@@ -90,7 +90,8 @@ select is(
     'a batch of one forgets one of each'
 );
 select is(
-    tests.forget(100), '{"idempotency_keys": 1, "outbox": 2, "webhook_events": 1, "rate_limits": 0}',
+    tests.forget(100),
+    '{"idempotency_keys": 1, "outbox": 2, "webhook_events": 1, "rate_limits": 0}',
     'the next forgets the rest'
 );
 select is(
@@ -108,12 +109,13 @@ select results_eq(
 );
 select tests.remember();
 select is(
-    tests.forget(100), '{"idempotency_keys": 0, "outbox": 0, "webhook_events": 0, "rate_limits": 0}',
+    tests.forget(100),
+    '{"idempotency_keys": 0, "outbox": 0, "webhook_events": 0, "rate_limits": 0}',
     'then there is nothing to forget'
 );
 select tests.nothing_changed('and nothing changes');
 
--- A key that is forgotten is new -------------------------------------------------------------------
+-- A key that is forgotten is new ------------------------------------------------------------------
 
 select tests.make_product('shoe');
 select tests.act_as('amina');
@@ -128,7 +130,7 @@ select tests.refuses(
     'PT409 idempotency_key_reused', 'one of 30 days is known still'
 );
 
--- The books are never forgotten --------------------------------------------------------------------
+-- The books are never forgotten -------------------------------------------------------------------
 
 select tests.act_as_owner();
 select set_eq(
@@ -137,12 +139,13 @@ select set_eq(
        from pg_catalog.pg_proc as p
        where p.oid = 'service.apply_retention(integer)'::regprocedure $$,
     array[
-        'private.idempotency_keys', 'private.outbox', 'private.webhook_events', 'private.rate_limits'
+        'private.idempotency_keys', 'private.outbox', 'private.webhook_events',
+        'private.rate_limits'
     ],
     'retention touches four tables and no table of the shop'
 );
 
--- Ping ---------------------------------------------------------------------------------------------
+-- Ping --------------------------------------------------------------------------------------------
 
 delete from private.outbox;
 insert into private.outbox (job, available_at, done_at, failed_at)
@@ -156,7 +159,7 @@ select is(
     'the database answers with its time and how many rows of work are due'
 );
 
--- Who may ------------------------------------------------------------------------------------------
+-- Who may -----------------------------------------------------------------------------------------
 
 select tests.act_as_owner();
 select set_eq(

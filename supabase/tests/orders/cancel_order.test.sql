@@ -22,11 +22,15 @@ create function tests.holds() returns text
 language sql stable security definer as $$
     select
         (
-            select string_agg(format('%s %s/%s', n.name, s.reserved, s.on_hand), ', ' order by n.name)
+            select string_agg(
+                format('%s %s/%s', n.name, s.reserved, s.on_hand), ', ' order by n.name
+            )
             from public.product_stock as s
             inner join tests.names as n on s.listing_id = n.id
         ) || '; ' || (
-            select string_agg(format('%s %s+%s', p.code, p.usage_count, p.reserved_count), ', ' order by p.code)
+            select string_agg(
+                format('%s %s+%s', p.code, p.usage_count, p.reserved_count), ', ' order by p.code
+            )
             from public.promo_codes as p
             inner join tests.names as n on p.id = n.id
         )
@@ -37,7 +41,7 @@ language sql as $$
     select format('select public.cancel_order(%L, %L)', tests.id(cancel.order_name), cancel.reason)
 $$;
 
--- Placed and cancelled, nothing is held ------------------------------------------------------------
+-- Placed and cancelled, nothing is held -----------------------------------------------------------
 
 create table tests.baskets (place integer, items jsonb, country text, promo_code text, held text);
 insert into tests.baskets values
@@ -61,7 +65,9 @@ declare
     v_name text := 'basket-' || basket.place;
 begin
     perform tests.place_order(v_name, 'amina', basket.items, basket.country, basket.promo_code);
-    return next is(tests.holds(), basket.held, v_name || ': placed, it holds its goods and its code');
+    return next is(
+        tests.holds(), basket.held, v_name || ': placed, it holds its goods and its code'
+    );
     perform tests.act_as('amina');
     return next is(
         (public.cancel_order(tests.id(v_name))).status::text, 'cancelled', v_name || ': cancelled'
@@ -78,7 +84,7 @@ from tests.baskets as b
 cross join lateral tests.place_and_cancel(b) as r (line)
 order by b.place;
 
--- What a cancelled order says ----------------------------------------------------------------------
+-- What a cancelled order says ---------------------------------------------------------------------
 
 select tests.place_order('changed-my-mind', 'amina', jsonb_build_array(tests.item('shoe', 2)));
 delete from private.outbox;
@@ -121,7 +127,7 @@ select is(
 )
 from (values (1, null), (2, ''), (3, '   ')) as r (place, reason);
 
--- Twice is once ------------------------------------------------------------------------------------
+-- Twice is once -----------------------------------------------------------------------------------
 
 select tests.act_as_owner();
 select tests.remember();
@@ -134,7 +140,7 @@ select is(
 select tests.act_as_owner();
 select tests.nothing_changed('and nothing changes');
 
--- Refusals -----------------------------------------------------------------------------------------
+-- Refusals ----------------------------------------------------------------------------------------
 -- given orders further on, and one whose hold ran out but was not released yet
 
 select tests.place_order(s.status, 'amina', jsonb_build_array(tests.item('shoe', 1)))
@@ -155,11 +161,13 @@ select tests.refuses(
 )
 from (values ('paid'), ('shipped'), ('delivered')) as s (status);
 select tests.refuses(
-    tests.cancel('pending', r.reason), 'PT400 reason_invalid', 'a reason is refused with ' || r.title,
+    tests.cancel('pending', r.reason), 'PT400 reason_invalid',
+    'a reason is refused with ' || r.title,
     r.reason
 )
 from (
-    values (E'a\nb', 'a line break'), (E'a\u001bb', 'an escape'), (repeat('é', 301), '301 characters')
+    values (E'a\nb', 'a line break'), (E'a\u001bb', 'an escape'),
+    (repeat('é', 301), '301 characters')
 ) as r (reason, title);
 select tests.refuses('select public.cancel_order(null)', 'PT404 order_not_found',
     'no order is not found', '');
@@ -191,7 +199,7 @@ select is(
     'an overdue order that holds still can be cancelled, with a reason of 300 characters'
 );
 
--- An attempt to pay under way ----------------------------------------------------------------------
+-- An attempt to pay under way ---------------------------------------------------------------------
 
 select tests.act_as_owner();
 select is(

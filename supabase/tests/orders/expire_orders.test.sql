@@ -3,7 +3,8 @@ begin;
 \ir ../_helpers.psql
 select plan(25);
 
--- given orders with a code: two overdue long ago, one due this moment, one in time, a paid, a cancelled
+-- given orders with a code: two overdue for long, one due this moment, one in time, one paid, one
+-- cancelled
 select tests.make_user('amina', 'fr', 'CM');
 select tests.make_affiliate('pat');
 select tests.make_product('shoe', 50);
@@ -58,7 +59,7 @@ $$;
 
 select is(tests.holds(), 'shoe 10/50, box 50/500, code 0+5', 'five orders hold');
 
--- Which are due ------------------------------------------------------------------------------------
+-- Which are due -----------------------------------------------------------------------------------
 
 select tests.act_as_service();
 select is(
@@ -80,7 +81,7 @@ select ok(
 from (values ('in-time'), ('paid'), ('cancelled')) as o (name);
 select is(service.claim_expired_orders(0), '[]', 'a batch of none is none');
 
--- Releasing ----------------------------------------------------------------------------------------
+-- Releasing ---------------------------------------------------------------------------------------
 
 select tests.act_as_owner();
 select is(tests.release('oldest'), '{"released": true}', 'the oldest is released');
@@ -125,9 +126,11 @@ select tests.nothing_changed('and none of these changed a row');
 
 select is(tests.release('due'), '{"released": true}', 'the one that is due is released');
 select is(tests.release('older'), '{"released": true}', 'and the older one');
-select is(tests.holds(), 'shoe 4/50, box 20/500, code 0+2', 'the paid one and the one in time hold');
+select is(
+    tests.holds(), 'shoe 4/50, box 20/500, code 0+2', 'the paid one and the one in time hold'
+);
 
--- After that ---------------------------------------------------------------------------------------
+-- After that --------------------------------------------------------------------------------------
 
 update public.orders set expires_at = now() where id = tests.id('in-time');
 select is(tests.release('in-time'), '{"released": true}', 'when its time comes it is released too');

@@ -1,4 +1,4 @@
--- Where an order goes: an address of the book or its fields, checked, copied, changed before payment.
+-- Where an order goes: an address of the book or its fields, checked, copied, changed till payment.
 begin;
 \ir ../_helpers.psql
 select plan(112);
@@ -31,7 +31,7 @@ language sql as $$
     )
 $$;
 
--- Fields that are refused --------------------------------------------------------------------------
+-- Fields that are refused -------------------------------------------------------------------------
 
 create table tests.bad (place serial, fields jsonb, detail text, title text);
 insert into tests.bad (fields, detail, title)
@@ -126,7 +126,7 @@ from (
 select tests.act_as_owner();
 select tests.nothing_changed('none of these changed a row');
 
--- Fields that are taken ----------------------------------------------------------------------------
+-- Fields that are taken ---------------------------------------------------------------------------
 
 select tests.act_as('amina');
 select results_eq(
@@ -152,14 +152,15 @@ from (
         '"district": "Akwa", "landmark": "Total station", "line1": "Rue 12", '
         '"latitude": 4.051100, "longitude": 9.767900}'::jsonb,
         'an own address by id is copied, without its label'),
-    (1007, jsonb_build_object('id', upper(tests.id('home')::text), 'city', 'Paris', 'country', 'FR'),
+    (1007,
+        jsonb_build_object('id', upper(tests.id('home')::text), 'city', 'Paris', 'country', 'FR'),
         '{"recipient_name": "Amina", "phone": "+237650000000", "country": "CM", "city": "Douala", '
         '"district": "Akwa", "landmark": "Total station", "line1": "Rue 12", '
         '"latitude": 4.051100, "longitude": 9.767900}'::jsonb,
         'fields beside an id are not read')
 ) as t (place, address, wanted, title);
 
--- The copy outlives the book -----------------------------------------------------------------------
+-- The copy outlives the book ----------------------------------------------------------------------
 
 select lives_ok(
     $$ delete from public.addresses where id = tests.id('home') $$, 'given the address is deleted'
@@ -171,7 +172,7 @@ select is(
     'the orders to it keep their copies'
 );
 
--- Changing it before payment -----------------------------------------------------------------------
+-- Changing it before payment ----------------------------------------------------------------------
 
 select results_eq(
     tests.move('order', tests.address('CM', '{"city": "Yaoundé"}')),
@@ -212,7 +213,7 @@ select results_eq(
     'nothing else of the order changes'
 );
 
--- Changing it is refused ---------------------------------------------------------------------------
+-- Changing it is refused --------------------------------------------------------------------------
 
 select tests.act_as_owner();
 select tests.place_order('paid', 'amina', jsonb_build_array(tests.item('shoe', 1)));

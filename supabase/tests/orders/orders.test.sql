@@ -45,7 +45,8 @@ insert into tests.breaks values
     'where id = tests.id(''order'')', 'an order with half a promo code'),
 ('orders', 'orders_discount_has_promo_code', 'update public.orders set promo_code = null, '
     'promo_code_id = null where id = tests.id(''order'')', 'an order with a discount by nobody'),
-('orders', 'orders_shipping_address_is_object', 'update public.orders set shipping_address = ''[]'' '
+('orders', 'orders_shipping_address_is_object',
+    'update public.orders set shipping_address = ''[]'' '
     'where id = tests.id(''second'')', 'an order to a list'),
 ('orders', 'orders_cancel_reason_is_one_line', 'update public.orders set status = ''cancelled'', '
     'cancelled_at = now(), cancel_reason = E''a\nb'' where id = tests.id(''second'')',
@@ -69,7 +70,8 @@ insert into tests.breaks values
     'where id = tests.id(''second'')', 'an order in a currency the shop does not know'),
 ('orders', 'orders_user_id_fkey', 'update public.orders set user_id = gen_random_uuid() '
     'where id = tests.id(''second'')', 'an order of nobody'),
-('orders', 'orders_promo_code_id_fkey', 'update public.orders set promo_code_id = gen_random_uuid() '
+('orders', 'orders_promo_code_id_fkey',
+    'update public.orders set promo_code_id = gen_random_uuid() '
     'where id = tests.id(''order'')', 'an order with a code that is none'),
 
 ('order_items', 'order_items_pkey', 'update public.order_items set id = (select i.id from '
@@ -107,7 +109,8 @@ insert into tests.breaks values
 ('order_events', 'order_events_pkey', 'update public.order_events set id = (select e.id from '
     'public.order_events as e where e.order_id = tests.id(''second'')) '
     'where order_id = tests.id(''order'')', 'two events of one id'),
-('order_events', 'order_events_kind_is_snake_case', 'update public.order_events set kind = ''Paid'' '
+('order_events', 'order_events_kind_is_snake_case',
+    'update public.order_events set kind = ''Paid'' '
     'where order_id = tests.id(''second'')', 'an event of an odd kind'),
 ('order_events', 'order_events_actor_type_is_known', 'update public.order_events set '
     'actor_type = ''robot'' where order_id = tests.id(''second'')', 'an event by a robot'),
@@ -144,7 +147,7 @@ select set_eq(
     'these are all the constraints of the three tables'
 );
 
--- A change stamps its time -------------------------------------------------------------------------
+-- A change stamps its time ------------------------------------------------------------------------
 
 update public.orders set updated_at = now() - interval '1 day', tracking_number = 'DHL 1'
 where id = tests.id('second');

@@ -19,7 +19,7 @@ values
 (tests.id('box'), '[400,600)', 5);
 delete from private.outbox;
 
--- One product by the piece -------------------------------------------------------------------------
+-- One product by the piece ------------------------------------------------------------------------
 -- when amina orders two pairs
 
 select tests.act_as('amina');
@@ -94,7 +94,7 @@ select results_eq(
     'the key remembers its answer'
 );
 
--- Order numbers ------------------------------------------------------------------------------------
+-- Order numbers -----------------------------------------------------------------------------------
 
 select matches(
     (select o.order_number from public.orders as o where o.id = tests.id('pairs')),
@@ -103,13 +103,14 @@ select matches(
 );
 select tests.place_order('second', 'amina', jsonb_build_array(tests.item('shirt', 1)));
 select is(
-    (select substr(o.order_number, 4)::bigint from public.orders as o where o.id = tests.id('second')),
+    (select substr(o.order_number, 4)::bigint from public.orders as o
+     where o.id = tests.id('second')),
     (select substr(o.order_number, 4)::bigint + 1 from public.orders as o
      where o.id = tests.id('pairs')),
     'the next order has the next number'
 );
 
--- Goods by the box: tiers and the bulk discount ----------------------------------------------------
+-- Goods by the box: tiers and the bulk discount ---------------------------------------------------
 
 create function tests.box_price(quantity integer, country text default 'ZA') returns numeric
 language sql as $$
@@ -124,10 +125,20 @@ $$;
 select is(tests.box_price(15), 50.00, '15 boxes cost the listed price each');
 select is(tests.box_price(20), 46.50, '20 boxes cost 7 percent less each, by the tier');
 select is(tests.box_price(95), 46.50, '95 boxes are in the same tier');
-select is(tests.box_price(100), 44.00, '100 boxes, in no tier, cost 12 percent less, by the bulk discount');
-select is(tests.box_price(200), 42.50, '200 boxes cost 15 percent less: the tier gives more than the bulk discount');
-select is(tests.box_price(400), 44.00, '400 boxes cost 12 percent less: the tier gives less than the bulk discount');
-select is(tests.box_price(20, 'CM'), 2170.00, 'a franc has no decimals: 2333 less 7 percent is 2170');
+select is(
+    tests.box_price(100), 44.00, '100 boxes, in no tier, cost 12 percent less, by the bulk discount'
+);
+select is(
+    tests.box_price(200), 42.50,
+    '200 boxes cost 15 percent less: the tier gives more than the bulk discount'
+);
+select is(
+    tests.box_price(400), 44.00,
+    '400 boxes cost 12 percent less: the tier gives less than the bulk discount'
+);
+select is(
+    tests.box_price(20, 'CM'), 2170.00, 'a franc has no decimals: 2333 less 7 percent is 2170'
+);
 select results_eq(
     $$ select o.subtotal_price, o.shipping_amount, o.tax_amount, o.shipping_tax_amount,
            o.total_price, o.currency
@@ -148,7 +159,7 @@ select is(
     'each order reserved its boxes'
 );
 
--- Delivery is free from an amount, after the discount ----------------------------------------------
+-- Delivery is free from an amount, after the discount ---------------------------------------------
 
 select tests.make_affiliate('pat');
 select tests.make_promo_code('PAT10', 'pat', 10);
@@ -171,7 +182,7 @@ select is(tests.shipping('za-4-promo', 'ZA', 4, 'PAT10'), 0.00,
 select is(tests.shipping('cm-2', 'CM', 2, null), 3500.00, '40000 francs pay delivery');
 select is(tests.shipping('cm-3', 'CM', 3, null), 0.00, '60000 francs are delivered free');
 
--- Both channels, several lines, one product twice --------------------------------------------------
+-- Both channels, several lines, one product twice -------------------------------------------------
 
 select tests.place_order('mixed', 'bongani', jsonb_build_array(
     tests.item('shirt', 2), tests.item('box', 10), tests.item('shoe', 1), tests.item('shirt', 3)
@@ -218,7 +229,7 @@ select is(
     'then nothing is left'
 );
 
--- Price, owner and total come from nobody ----------------------------------------------------------
+-- Price, owner and total come from nobody ---------------------------------------------------------
 
 select tests.act_as('bongani');
 select results_eq(
@@ -274,7 +285,7 @@ select is(
     'a total that differs is refused with the new quote in the detail'
 );
 
--- The cart -----------------------------------------------------------------------------------------
+-- The cart ----------------------------------------------------------------------------------------
 
 select tests.act_as('amina');
 select count(*) from public.add_to_cart(tests.id('shoe'), 'retail', 1);
@@ -300,7 +311,7 @@ select tests.refuses(
     'an empty cart orders nothing'
 );
 
--- Language -----------------------------------------------------------------------------------------
+-- Language ----------------------------------------------------------------------------------------
 
 select tests.act_as_owner();
 select is(

@@ -60,7 +60,7 @@ select is(
     'one order, holding its goods and a use of the code'
 );
 
--- Again at once: the cart is empty by now, and it does not matter ----------------------------------
+-- Again at once: the cart is empty by now, and it does not matter ---------------------------------
 
 select lives_ok(tests.buy(), 'the same again is answered');
 select is(
@@ -74,7 +74,7 @@ select is(
     'and nothing is held twice'
 );
 
--- Again after a new cart ---------------------------------------------------------------------------
+-- Again after a new cart --------------------------------------------------------------------------
 
 select count(*) from public.add_to_cart(tests.id('shirt'), 'retail', 5);
 select lives_ok(tests.buy(), 'a late repetition is answered');
@@ -89,7 +89,7 @@ select results_eq(
     'whose lines stay'
 );
 
--- Again after the order changed --------------------------------------------------------------------
+-- Again after the order changed -------------------------------------------------------------------
 
 select isnt(
     public.update_order_address(o.id, tests.address('CM', '{"city": "Yaoundé"}'))::text,
@@ -117,7 +117,7 @@ select is(
     'and the goods stay given back'
 );
 
--- Again when it could not be placed any more -------------------------------------------------------
+-- Again when it could not be placed any more ------------------------------------------------------
 
 select tests.act_as_owner();
 update public.products set is_active = false where id = tests.id('shoe');
@@ -133,7 +133,7 @@ select tests.act_as_owner();
 update public.products set is_active = true where id = tests.id('shoe');
 update public.promo_codes set status = 'active' where id = tests.id('PAT10');
 
--- Another body -------------------------------------------------------------------------------------
+-- Another body ------------------------------------------------------------------------------------
 
 select tests.remember();
 select tests.act_as('amina');
@@ -153,7 +153,7 @@ from (
 select tests.act_as_owner();
 select tests.nothing_changed('and changes nothing');
 
--- The key of somebody else -------------------------------------------------------------------------
+-- The key of somebody else ------------------------------------------------------------------------
 
 select tests.act_as('bongani');
 select lives_ok(
@@ -170,7 +170,7 @@ select is_empty(
     'and sees no other'
 );
 
--- The order of keys in an object is no other body ---------------------------------------------------
+-- The order of keys in an object is no other body -------------------------------------------------
 
 select lives_ok(
     format(

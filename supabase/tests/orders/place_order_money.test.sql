@@ -59,7 +59,8 @@ language sql as $$
     from public.orders as o
     cross join lateral (
         select
-            string_agg(trim_scale(l.discount_amount)::text, '+' order by l.line_number) as discounts,
+            string_agg(trim_scale(l.discount_amount)::text, '+' order by l.line_number)
+                as discounts,
             string_agg(trim_scale(l.tax_amount)::text, '+' order by l.line_number) as taxes
         from public.order_items as l
         where l.order_id = o.id
@@ -67,7 +68,7 @@ language sql as $$
     where o.id = tests.id(split_of.name)
 $$;
 
--- Worked out by hand: the largest remainder gets the odd cent, the earlier line when they tie -------
+-- Worked out by hand: the largest remainder gets the odd cent, the earlier line when they tie -----
 
 create table tests.cases (
     place integer, country text, prices numeric [], quantities integer [],
@@ -125,14 +126,15 @@ select is(
 from tests.cases as c
 order by c.place;
 
--- Whatever the amounts -----------------------------------------------------------------------------
+-- Whatever the amounts ----------------------------------------------------------------------------
 -- when 120 orders are placed at odd prices, with discounts from 0.01 to 90 percent
 
 select count(tests.priced_order(
     'odd-' || n,
     case when n % 2 = 0 then 'ZA' else 'CM' end,
     array[
-        (n * 7919 % 100003 + 1) * c.unit, (n * 104729 % 9973 + 1) * c.unit, (n * 31 % 97 + 1) * c.unit
+        (n * 7919 % 100003 + 1) * c.unit, (n * 104729 % 9973 + 1) * c.unit,
+        (n * 31 % 97 + 1) * c.unit
     ],
     array[n % 7 + 1, n % 3 + 1, n % 11 + 1],
     case when n % 5 <> 0 then (n * 613 % 9000 + 1) / 100.0 end,
@@ -154,7 +156,8 @@ select is((select count(*) from tests.odd_orders), 120::bigint, 'there are 120 o
 select is_empty(
     $$ select o.id from tests.odd_orders as o
        where o.subtotal_price <> (
-           select sum(i.quantity * i.unit_price) from public.order_items as i where i.order_id = o.id
+           select sum(i.quantity * i.unit_price) from public.order_items as i
+           where i.order_id = o.id
        ) $$,
     'the subtotal is the sum of the lines'
 );
@@ -217,11 +220,18 @@ select is(
     'discounts, paid delivery and both currencies are among them'
 );
 
--- The splitter itself ------------------------------------------------------------------------------
+-- The splitter itself -----------------------------------------------------------------------------
 
-select is(private.split_money(1, '{1, 1, 1}', 'XAF'), '{1, 0, 0}', 'one franc goes to the first of equals');
-select is(private.split_money(0, '{5, 7}', 'ZAR'), '{0.00, 0.00}', 'nothing is split into nothings');
-select is(private.split_money(0.05, '{1, 0, 2}', 'ZAR'), '{0.02, 0.00, 0.03}', 'who weighs nothing gets nothing');
+select is(
+    private.split_money(1, '{1, 1, 1}', 'XAF'), '{1, 0, 0}', 'one franc goes to the first of equals'
+);
+select is(
+    private.split_money(0, '{5, 7}', 'ZAR'), '{0.00, 0.00}', 'nothing is split into nothings'
+);
+select is(
+    private.split_money(0.05, '{1, 0, 2}', 'ZAR'), '{0.02, 0.00, 0.03}',
+    'who weighs nothing gets nothing'
+);
 select is(private.split_money(7, '{3}', 'XAF'), '{7}', 'one part is the whole');
 
 select * from finish();

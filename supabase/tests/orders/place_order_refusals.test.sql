@@ -76,7 +76,7 @@ $$;
 
 select tests.remember();
 
--- Who asks -----------------------------------------------------------------------------------------
+-- Who asks ----------------------------------------------------------------------------------------
 
 select tests.act_as_anon();
 select tests.denies(tests.buy(tests.one('shoe')), 'nobody who is not signed in may call it');
@@ -96,7 +96,7 @@ select tests.denies(tests.buy(tests.one('shoe')), 'mallgram_service places no or
 
 select tests.act_as('amina');
 
--- The key ------------------------------------------------------------------------------------------
+-- The key -----------------------------------------------------------------------------------------
 
 select tests.refuses(
     tests.buy(tests.one('shoe'), idempotency_key => k.idempotency_key),
@@ -113,7 +113,7 @@ select tests.refuses(
     'PT409 idempotency_key_reused', 'a key is refused for another body', 'test-key-first'
 );
 
--- The items ----------------------------------------------------------------------------------------
+-- The items ---------------------------------------------------------------------------------------
 
 select tests.refuses(tests.buy(null), 'PT400 cart_empty', 'without items or cart there is nothing');
 select tests.refuses(tests.buy('[]'), 'PT400 cart_empty', 'no items are nothing');
@@ -166,7 +166,7 @@ select tests.refuses(
     'PT400 quantity_invalid', 'a quantity is refused when it is missing', 'items[0].quantity'
 );
 
--- The goods ----------------------------------------------------------------------------------------
+-- The goods ---------------------------------------------------------------------------------------
 
 select tests.refuses(
     tests.buy('[{"product_id": "7a000000-0000-4000-8000-000000000001", "channel": "retail", '
@@ -216,7 +216,7 @@ select tests.refuses(
     'one line that fails refuses the others', tests.line_detail('rare', 2, 1, 100, 1, 1)
 );
 
--- The country --------------------------------------------------------------------------------------
+-- The country -------------------------------------------------------------------------------------
 
 select tests.refuses(
     tests.buy(tests.one('shoe'), c.country, address => tests.address() - 'country'),
@@ -225,7 +225,7 @@ select tests.refuses(
 )
 from (values (null), (''), ('NG'), ('cm'), ('CMR')) as c (country);
 
--- The address --------------------------------------------------------------------------------------
+-- The address -------------------------------------------------------------------------------------
 
 select tests.refuses(
     tests.buy(tests.one('shoe'), address => a.address::jsonb),
@@ -248,7 +248,7 @@ select tests.refuses(
     'PT400 address_country_mismatch', 'an address in another country is refused', 'ZA'
 );
 
--- The promo code -----------------------------------------------------------------------------------
+-- The promo code ----------------------------------------------------------------------------------
 
 select tests.refuses(
     tests.buy(tests.one('shoe'), promo_code => p.code),
@@ -272,7 +272,7 @@ select tests.refuses(
     'PT409 promo_code_own', 'an affiliate does not use their own code', 'pat10'
 );
 
--- The total ----------------------------------------------------------------------------------------
+-- The total ---------------------------------------------------------------------------------------
 
 select tests.act_as('amina');
 select tests.refuses(
@@ -284,7 +284,7 @@ from (values (0), (-8500), (8499.99), (8500.01), (85000)) as t (total);
 select tests.act_as_owner();
 select tests.nothing_changed('none of these refusals changed a row');
 
--- Delivery, and a discount that leaves nothing ------------------------------------------------------
+-- Delivery, and a discount that leaves nothing ----------------------------------------------------
 -- given a code over the whole price and, for a while, free delivery
 
 update public.shipping_rates set amount = 0 where country = 'CM';
@@ -308,7 +308,7 @@ select tests.refuses(
 select tests.act_as_owner();
 select tests.nothing_changed('which changes nothing either');
 
--- What was refused for a moment can be had after ----------------------------------------------------
+-- What was refused for a moment can be had after --------------------------------------------------
 
 update public.shipping_rates set valid_until = null where country = 'CM';
 select tests.act_as('amina');
@@ -327,7 +327,7 @@ select results_eq(
     'a discount of the whole price leaves the delivery to pay'
 );
 
--- In the asker's language --------------------------------------------------------------------------
+-- In the asker's language -------------------------------------------------------------------------
 
 select tests.speaks('fr');
 select is(

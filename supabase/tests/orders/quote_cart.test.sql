@@ -16,7 +16,7 @@ select tests.make_promo_code('PAT10', 'pat');
 select tests.make_promo_code('RAND50', 'pat', discount_amount => 50, currency => 'ZAR');
 select tests.make_promo_code('PAUSED', 'pat', status => 'paused');
 
--- An empty cart ------------------------------------------------------------------------------------
+-- An empty cart -----------------------------------------------------------------------------------
 
 select tests.act_as('amina');
 select is(
@@ -27,7 +27,7 @@ select is(
     'an empty cart costs nothing, not even delivery'
 );
 
--- Lines, amounts, names ----------------------------------------------------------------------------
+-- Lines, amounts, names ---------------------------------------------------------------------------
 
 select count(*) from public.add_to_cart(tests.id('shoe'), 'retail', 2);
 select tests.act_as_owner();
@@ -73,7 +73,7 @@ select is(
 );
 select tests.speaks(null);
 
--- Codes that do not hold count nothing -------------------------------------------------------------
+-- Codes that do not hold count nothing ------------------------------------------------------------
 
 select is(
     public.quote_cart('CM', p.code) - 'lines' - 'changes',
@@ -90,7 +90,7 @@ from (
     ('PAUSED', 'promo_code_inactive'), ('', null), ('  ', null)
 ) as p (code, problem);
 
--- What changed -------------------------------------------------------------------------------------
+-- What changed ------------------------------------------------------------------------------------
 -- given amina saw the cart in francs
 select is(public.quote_cart('CM') -> 'changes', '[]', 'looked at twice, nothing changed');
 
@@ -126,7 +126,7 @@ select is(
     'a price that the quantity changed is told'
 );
 
--- Lines with a problem count nothing ---------------------------------------------------------------
+-- Lines with a problem count nothing --------------------------------------------------------------
 -- 15 boxes at 2333 are left: 34995, with delivery 38495
 
 select tests.act_as_owner();
@@ -184,7 +184,7 @@ from tests.problems as b
 cross join lateral tests.quote_broken(b) as r (line)
 order by b.place;
 
--- The quote is the order ---------------------------------------------------------------------------
+-- The quote is the order --------------------------------------------------------------------------
 
 select tests.act_as('amina');
 create temporary table quoted as select public.quote_cart('CM', 'PAT10') as quote;
@@ -204,7 +204,7 @@ select results_eq(
     'what was quoted is what is ordered'
 );
 
--- Who and where ------------------------------------------------------------------------------------
+-- Who and where -----------------------------------------------------------------------------------
 
 select tests.refuses(
     format('select public.quote_cart(%L)', c.country), 'PT400 country_unknown',
@@ -221,7 +221,7 @@ select tests.denies('select public.quote_cart(''CM'')', 'anon may not call it');
 select tests.act_as_service_role();
 select tests.denies('select public.quote_cart(''CM'')', 'service_role may not call it');
 
--- Guessing codes is limited ------------------------------------------------------------------------
+-- Guessing codes is limited -----------------------------------------------------------------------
 -- given bongani, who guesses
 
 select tests.act_as('bongani');

@@ -167,7 +167,7 @@ begin
 end
 $$;
 
--- The lists are whole, and the tables say the same -------------------------------------------------
+-- The lists are whole, and the tables say the same ------------------------------------------------
 
 select set_eq(
     $$ select 'status', f::text, t::text
@@ -194,7 +194,7 @@ select set_eq(
     'payment_transitions holds exactly the moves of the list for an order'
 );
 
--- Roles without a right move nothing ---------------------------------------------------------------
+-- Roles without a right move nothing --------------------------------------------------------------
 
 select is(
     (select count(*) from tests.moves as m
@@ -206,7 +206,7 @@ from unnest(array['anon', 'authenticated', 'service_role', 'mallgram_service'])
 with ordinality as r (role_name, place)
 order by r.place;
 
--- Whoever has the right is held to the list --------------------------------------------------------
+-- Whoever has the right is held to the list -------------------------------------------------------
 -- when the API key's role is given the right that it does not have
 grant update on public.orders to service_role;
 
@@ -221,7 +221,7 @@ cross join (
 ) as r (role_name, title)
 order by r.role_name, m.subject desc, m.from_status, m.to_status;
 
--- An order begins pending --------------------------------------------------------------------------
+-- An order begins pending -------------------------------------------------------------------------
 
 create function tests.try_insert(status text, payment_status text) returns text
 language sql as $$
@@ -252,7 +252,7 @@ select is(
 from unnest(enum_range(null::public.payment_status)) as s
 where s <> 'pending';
 
--- Status and its times are one ---------------------------------------------------------------------
+-- Status and its times are one --------------------------------------------------------------------
 
 select tests.violates(
     format('update public.orders set status = %L, %s where id = %L',

@@ -1,5 +1,5 @@
--- The gateway's own answer: money settles an order once, or stands before a person, and nothing that
--- is said later takes it back.
+-- The gateway's own answer: money settles an order once, or stands before a person, and nothing
+-- that is said later takes it back.
 begin;
 \ir ../_helpers.psql
 \ir _payments.psql
@@ -56,7 +56,7 @@ language sql immutable as $$
     )
 $$;
 
--- Paid ---------------------------------------------------------------------------------------------
+-- Paid --------------------------------------------------------------------------------------------
 
 select tests.order_of('order');
 select count(tests.begin_payment('payment', 'order'));
@@ -77,7 +77,7 @@ select is(
         'method', 'kora_checkout', 'gateway_transaction_id', 'KPY-1', 'amount', 30500.00,
         'currency', 'XAF', 'status', 'paid', 'payment_status', 'paid', 'order_status', 'paid',
         'action', null, 'failure_reason', null, 'expires_at', null, 'checks', 0,
-        'outcome', 'applied'
+        'is_settled', true, 'outcome', 'applied'
     ),
     'paid is applied, and the answer says how all stands'
 );
@@ -106,7 +106,8 @@ select results_eq(
     'one event: the gateway says so'
 );
 select results_eq(
-    $$ select s.promo_code_id, s.affiliate_id, s.user_id, s.discount_amount, s.currency, s.created_at
+    $$ select s.promo_code_id, s.affiliate_id, s.user_id, s.discount_amount, s.currency,
+           s.created_at
        from public.affiliate_stats as s where s.order_id = tests.id('order') $$,
     $$ select tests.id('PAT10'), a.id, tests.id('amina'), 3000.00, 'XAF', now()
        from public.affiliates as a where a.user_id = tests.id('pat') $$,
@@ -127,7 +128,7 @@ select results_eq(
     'one message says paid'
 );
 
--- Paid again, and whatever is said after -----------------------------------------------------------
+-- Paid again, and whatever is said after ----------------------------------------------------------
 
 select tests.remember();
 select is(
@@ -139,7 +140,8 @@ select is(
 from (
     values
     ('paid', null, null, 'webhook'), ('paid', null, null, 'poll'), ('paid', null, null, 'operator'),
-    ('paid', 1, 'XAF', 'webhook'), ('paid', 30500, 'ZAR', 'webhook'), ('failed', null, null, 'poll'),
+    ('paid', 1, 'XAF', 'webhook'), ('paid', 30500, 'ZAR', 'webhook'), ('failed', null, null,
+        'poll'),
     ('cancelled', null, null, 'webhook'), ('processing', null, null, 'poll'),
     ('pending', null, null, 'poll'), ('refunded', null, null, 'poll'),
     ('partially_refunded', null, null, 'poll')
@@ -152,7 +154,7 @@ select is(
 );
 select tests.nothing_changed('no row of the shop is another one');
 
--- Every answer to every state of an attempt --------------------------------------------------------
+-- Every answer to every state of an attempt -------------------------------------------------------
 -- given an order with one attempt in each state, when each answer comes
 
 create function tests.attempt_in(name text, state text) returns void
@@ -174,7 +176,8 @@ end
 $$;
 
 create table tests.matrix (
-    state text, answer text, amount numeric, currency text, says text, state_after text, settles boolean
+    state text, answer text, amount numeric, currency text, says text, state_after text,
+    settles boolean
 );
 insert into tests.matrix values
 -- an attempt that is open
@@ -200,7 +203,8 @@ insert into tests.matrix values
     'cancelled / pending cancelled', false),
 -- an attempt that ended: only money is still news
 ('failed', 'pending', null, null, 'unchanged failed / pending', 'failed / pending failed', false),
-('failed', 'processing', null, null, 'unchanged failed / pending', 'failed / pending failed', false),
+('failed', 'processing', null, null, 'unchanged failed / pending', 'failed / pending failed',
+    false),
 ('failed', 'failed', null, null, 'unchanged failed / pending', 'failed / pending failed', false),
 ('failed', 'cancelled', null, null, 'unchanged failed / pending', 'failed / pending failed', false),
 ('failed', 'paid', null, null, 'applied paid / paid', 'paid winner / paid paid', true),
@@ -239,7 +243,10 @@ create function tests.run(place bigint, given tests.matrix) returns setof text
 language plpgsql as $$
 declare
     v_name text := 'matrix-' || place;
-    v_title text := format('%s, then %s %s %s', given.state, given.answer, given.amount, given.currency);
+    v_title text := format(
+        '%s, then %s %s %s', given.state, given.answer, given.amount, given.currency
+    );
+    v_pattern text := 'box \d+/(\d+), code (\d+)\+\d+, stats (\d+), mails (\d+)';
     v_before text;
     v_after text;
     v_says text;
@@ -255,13 +262,11 @@ begin
     );
     if given.settles then
         return next is(
-            (regexp_match(v_after, 'box \d+/(\d+), code (\d+)\+\d+, stats (\d+), mails (\d+)'))::integer [],
+            regexp_match(v_after, v_pattern)::integer [],
             (
                 select array[m[1] - 10, m[2] + 1, m[3] + 1, m[4] + 1]
                 from (
-                    select (regexp_match(
-                        v_before, 'box \d+/(\d+), code (\d+)\+\d+, stats (\d+), mails (\d+)'
-                    ))::integer [] as m
+                    select regexp_match(v_before, v_pattern)::integer [] as m
                 ) as b
             ),
             v_title || ': the order is settled, once'
@@ -276,7 +281,7 @@ from (select row_number() over () as place, m as given from tests.matrix as m) a
 cross join lateral tests.run(m.place, m.given) as r (line)
 order by m.place;
 
--- An answer without an amount ----------------------------------------------------------------------
+-- An answer without an amount ---------------------------------------------------------------------
 
 select tests.attempt_in('no-amount', 'processing');
 select is(
@@ -296,7 +301,7 @@ select results_eq(
 );
 select is((tests.payment('no-amount')).evidence_at, now(), 'that the gateway answered is kept');
 
--- How an attempt ended ------------------------------------------------------------------------------
+-- How an attempt ended ----------------------------------------------------------------------------
 
 select tests.attempt_in('declined', 'processing');
 select is(
@@ -309,12 +314,15 @@ select results_eq(
     $$ select e.kind, e.from_status::text, e.to_status::text, e.actor_type, e.actor_id,
            char_length(e.note)
        from public.order_events as e
-       where e.order_id = tests.id('order-declined') and e.kind not in ('placed', 'payment_begun') $$,
+       where e.order_id = tests.id('order-declined')
+           and e.kind not in ('placed', 'payment_begun') $$,
     $$ values ('payment_failed', null, null, 'gateway', null::uuid, 300) $$,
     'one event says that it failed and why'
 );
 select count(tests.apply('declined', 'paid'));
-select is((tests.payment('declined')).failure_reason, null, 'money that came after all takes it back');
+select is(
+    (tests.payment('declined')).failure_reason, null, 'money that came after all takes it back'
+);
 select tests.attempt_in('by-hand', 'processing');
 select is(
     tests.says(tests.apply('by-hand', 'cancelled', source => 'operator')),
@@ -326,7 +334,7 @@ select is(
     'system', 'and the event does not say that the gateway did'
 );
 
--- Two attempts -------------------------------------------------------------------------------------
+-- Two attempts ------------------------------------------------------------------------------------
 
 select tests.order_of('twice');
 select count(tests.begin_payment('twice-1', 'twice'));
@@ -334,7 +342,9 @@ select count(tests.begin_payment('twice-2', 'twice', 'mtn_momo', '+237650000000'
 select count(tests.begin_payment('twice-3', 'twice', 'mtn_momo', '+237650000000', '{mtn}'));
 select is(tests.says(tests.apply('twice-1', 'failed')), 'applied failed / pending',
     'one of three attempts fails');
-select is(tests.state_of('twice-1'), 'failed / pending processing', 'the order is being paid still');
+select is(
+    tests.state_of('twice-1'), 'failed / pending processing', 'the order is being paid still'
+);
 select is(tests.says(tests.apply('twice-2', 'paid')), 'applied paid / paid', 'the second pays it');
 create table tests.books_before as select tests.books() as books;
 select is(tests.says(tests.apply('twice-3', 'paid')), 'applied paid / paid',
@@ -367,11 +377,13 @@ select is(tests.says(tests.apply('late-2', 'failed')), 'applied failed / paid',
     'an attempt that fails after another one paid has failed');
 select is(tests.state_of('late-1'), 'paid winner / paid paid', 'and the order stays paid');
 
--- Money after the order was cancelled --------------------------------------------------------------
+-- Money after the order was cancelled -------------------------------------------------------------
 
 select tests.order_of('regretted');
 select count(tests.begin_payment('regretted-1', 'regretted'));
-select count(tests.begin_payment('regretted-2', 'regretted', 'mtn_momo', '+237650000000', '{kora}'));
+select count(
+    tests.begin_payment('regretted-2', 'regretted', 'mtn_momo', '+237650000000', '{kora}')
+);
 select tests.act_as('amina');
 select count(public.cancel_order(tests.id('regretted')));
 select tests.act_as_owner();
@@ -412,18 +424,18 @@ update public.orders set expires_at = now() - interval '10 minutes' where id = t
 select is(tests.says(tests.apply('overdue-1', 'paid')), 'applied paid / paid',
     'money that comes while the goods are still held pays the order');
 
--- Bad input ----------------------------------------------------------------------------------------
+-- Bad input ---------------------------------------------------------------------------------------
 
 select tests.remember();
 select tests.act_as_service();
 select tests.refuses(
-    'select service.apply_payment_result(gen_random_uuid(), ''paid'', 1, ''XAF'', null, null, null, '
-    '''webhook'', null)',
+    'select service.apply_payment_result(gen_random_uuid(), ''paid'', 1, ''XAF'', null, null, '
+    'null, ''webhook'', null)',
     'PT404 payment_not_found', 'an unknown attempt is not found'
 );
 select tests.refuses(
-    'select service.apply_payment_result(null, ''paid'', 1, ''XAF'', null, null, null, ''webhook'', '
-    'null)',
+    'select service.apply_payment_result(null, ''paid'', 1, ''XAF'', null, null, null, '
+    '''webhook'', null)',
     'PT404 payment_not_found', 'no attempt is not found', ''
 );
 select throws_ok(
@@ -433,7 +445,7 @@ select throws_ok(
 select tests.act_as_owner();
 select tests.nothing_changed('and nothing changes');
 
--- The books, all of them ---------------------------------------------------------------------------
+-- The books, all of them --------------------------------------------------------------------------
 
 select is_empty(
     $$ select o.id from public.orders as o

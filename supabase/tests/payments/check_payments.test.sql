@@ -24,7 +24,7 @@ language sql as $$
     ))
 $$;
 
--- What a check needs -------------------------------------------------------------------------------
+-- What a check needs ------------------------------------------------------------------------------
 
 select tests.attempt_named('first');
 select is(
@@ -35,7 +35,7 @@ select is(
             'method', 'kora_checkout', 'reference', p.reference, 'gateway_transaction_id', null,
             'amount', 8500.00, 'currency', 'XAF', 'status', 'pending', 'order_status', 'pending',
             'action', null, 'failure_reason', null, 'expires_at', null, 'created_at', p.created_at,
-            'checks', 0
+            'checks', 0, 'is_settled', false
         )
         from tests.payment('first') as p
     ),
@@ -46,7 +46,7 @@ select is(
     'an unknown attempt is nothing'
 );
 
--- When ---------------------------------------------------------------------------------------------
+-- When --------------------------------------------------------------------------------------------
 -- the first check is 15 s after the attempt began; each check below comes at its time and finds
 -- nothing, so the next is due at the time after it
 
@@ -107,7 +107,7 @@ select is(
     'in the last hour of the day there is one more'
 );
 
--- The end of the day -------------------------------------------------------------------------------
+-- The end of the day ------------------------------------------------------------------------------
 
 select tests.attempt_named(n.name)
 from (values ('day'), ('day-processing'), ('day-failed'), ('day-paid')) as n (name);
@@ -163,7 +163,7 @@ select tests.refuses(
 );
 select tests.act_as_owner();
 
--- An attempt that ended is left alone --------------------------------------------------------------
+-- An attempt that ended is left alone -------------------------------------------------------------
 
 select tests.attempt_named(n.name) from (values ('ended-failed'), ('ended-paid')) as n (name);
 select count(tests.apply('ended-failed', 'cancelled'));
@@ -173,7 +173,7 @@ select is(tests.polled(n.name), '{"next_check_at": null}', format('%s is not ask
 from (values ('ended-failed'), ('ended-paid')) as n (name);
 select is_empty($$ select o.id from private.outbox as o $$, 'and makes no work');
 
--- The same check asked for twice is one -------------------------------------------------------------
+-- The same check asked for twice is one -----------------------------------------------------------
 
 select tests.attempt_named('double');
 delete from private.outbox;
@@ -191,7 +191,7 @@ select results_eq(
     'it is one row of work, at the first time'
 );
 
--- The sweep ----------------------------------------------------------------------------------------
+-- The sweep ---------------------------------------------------------------------------------------
 -- given attempts whose check is overdue by more and by less, and some that ended
 
 select tests.attempt_named(n.name)

@@ -1,5 +1,5 @@
--- What no attempt, notice, token or exception can be, whoever writes it: every constraint of the four
--- tables, and the two unique indexes that make one winner and one live attempt.
+-- What no attempt, notice, token or exception can be, whoever writes it: every constraint of the
+-- four tables, and the two unique indexes that make one winner and one live attempt.
 begin;
 \ir ../_helpers.psql
 \ir _payments.psql
@@ -53,7 +53,8 @@ from (
         'two winners of one order'),
     ('public.payments', 'payments_order_id_live_key', 'order_id = tests.id(''other'')', 'payment',
         'two live attempts of one way to pay'),
-    ('public.payments', 'payments_amount_positive', 'amount = 0', 'payment', 'an attempt for nothing'),
+    ('public.payments', 'payments_amount_positive', 'amount = 0', 'payment',
+        'an attempt for nothing'),
     ('public.payments', 'payments_amount_positive', 'amount = -1', 'payment',
         'an attempt for less than nothing'),
     ('public.payments', 'payments_reference_is_plain', 'reference = ''mg 1234567''', 'payment',
@@ -64,9 +65,11 @@ from (
         'payment', 'a reason of two lines'),
     ('public.payments', 'payments_paid_has_time', 'paid_at = now()', 'payment',
         'an open attempt that was paid'),
-    ('public.payments', 'payments_paid_has_time', 'status = ''paid'', evidence_at = now()', 'payment',
+    ('public.payments', 'payments_paid_has_time', 'status = ''paid'', evidence_at = now()',
+        'payment',
         'a paid attempt without its time'),
-    ('public.payments', 'payments_winner_is_paid', 'is_winner = true', 'payment', 'an unpaid winner'),
+    ('public.payments', 'payments_winner_is_paid', 'is_winner = true', 'payment',
+        'an unpaid winner'),
     ('public.payments', 'payments_action_is_object', 'action = ''[]''', 'payment',
         'an action that is a list'),
     ('public.payments', 'payments_order_id_fkey', 'order_id = gen_random_uuid()', 'payment',
@@ -83,7 +86,8 @@ from (
         'one notice twice'),
     ('private.webhook_events', 'webhook_events_handled_has_outcome', 'handled_at = now()', 'event',
         'a handled notice without an outcome'),
-    ('private.webhook_events', 'webhook_events_handled_has_outcome', 'outcome = ''applied''', 'event',
+    ('private.webhook_events', 'webhook_events_handled_has_outcome', 'outcome = ''applied''',
+        'event',
         'an open notice with an outcome'),
     ('private.webhook_events', 'webhook_events_payment_id_fkey', 'payment_id = gen_random_uuid()',
         'event', 'a notice of a payment that is none'),
@@ -120,7 +124,8 @@ select set_eq(
        select i.indrelid::regclass::text, c.relname::text
        from pg_catalog.pg_index as i
        inner join pg_catalog.pg_class as c on i.indexrelid = c.oid
-       where i.indrelid = 'public.payments'::regclass and i.indisunique and i.indpred is not null $$,
+       where i.indrelid = 'public.payments'::regclass
+           and i.indisunique and i.indpred is not null $$,
     $$ select b.table_name::regclass::text, b.constraint_name from tests.breaks as b $$,
     'these are all of them'
 );

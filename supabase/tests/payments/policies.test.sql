@@ -11,7 +11,9 @@ select tests.make_user('bongani');
 select tests.make_admin('chioma');
 select tests.make_product('shoe');
 select tests.place_order('amina-order', 'amina', jsonb_build_array(tests.item('shoe', 1)));
-select tests.place_order('bongani-order', 'bongani', jsonb_build_array(tests.item('shoe', 1)), 'ZA');
+select tests.place_order(
+    'bongani-order', 'bongani', jsonb_build_array(tests.item('shoe', 1)), 'ZA'
+);
 select count(tests.begin_payment('amina-payment', 'amina-order'));
 select count(tests.begin_payment('bongani-payment', 'bongani-order'));
 insert into private.payment_tokens (payment_id, webhook_token)
@@ -95,7 +97,8 @@ select tests.closed('private.webhook_events');
 select tests.act_as_service_role();
 select is(cardinality(tests.seen()), 2, 'service_role sees every attempt');
 select results_eq(
-    $$ select p.is_winner, p.checks from public.payments as p where p.id = tests.id('amina-payment') $$,
+    $$ select p.is_winner, p.checks from public.payments as p
+       where p.id = tests.id('amina-payment') $$,
     $$ values (false, 0) $$,
     'with every column'
 );

@@ -11,7 +11,7 @@ select tests.make_user('bongani');
 select tests.make_admin('chioma');
 select tests.make_product('shoe', 1000);
 
--- Which gateway ------------------------------------------------------------------------------------
+-- Which gateway -----------------------------------------------------------------------------------
 
 create function tests.route(
     country text, method text, phone text, gateways text [], excluded text []
@@ -119,7 +119,7 @@ select is(tests.route('ZA', null, null, '{kora, payfast, paygate}', '{}'), 'payf
     'a route that is switched off is passed over');
 update public.payment_routes set is_enabled = true where country = 'ZA' and gateway = 'paygate';
 
--- What begins --------------------------------------------------------------------------------------
+-- What begins -------------------------------------------------------------------------------------
 -- when amina pays by MTN, with her number as people write it
 
 select tests.place_order('order', 'amina', jsonb_build_array(tests.item('shoe', 2)));
@@ -131,8 +131,8 @@ select is(
         'order_id', tests.id('order'), 'gateway', 'mtn', 'method', 'mtn_momo',
         'gateway_transaction_id', null, 'amount', 13500.00, 'currency', 'XAF',
         'status', 'pending', 'order_status', 'pending', 'action', null, 'failure_reason', null,
-        'expires_at', null, 'checks', 0, 'is_new', true, 'country', 'CM', 'language', 'fr',
-        'customer_name', 'Amina Test', 'phone', '+237650000000'
+        'expires_at', null, 'checks', 0, 'is_settled', false, 'is_new', true, 'country', 'CM',
+        'language', 'fr', 'customer_name', 'Amina Test', 'phone', '+237650000000'
     ),
     'the edge learns all that a gateway asks for'
 );
@@ -155,7 +155,8 @@ select is(
             'order_number', o.order_number, 'order_id', o.id, 'gateway', 'mtn',
             'method', 'mtn_momo', 'gateway_transaction_id', null, 'amount', 13500.00,
             'currency', 'XAF', 'status', 'pending', 'order_status', 'pending', 'action', null,
-            'failure_reason', null, 'expires_at', null, 'checks', 0, 'country', 'CM',
+            'failure_reason', null, 'expires_at', null, 'checks', 0, 'is_settled', false, 'country',
+            'CM',
             'language', 'fr', 'customer_name', 'Amina Test', 'phone', '+237650000000'
         )
         from tests.payment('first') as p
@@ -189,7 +190,7 @@ select results_eq(
     'one check is due in 15 seconds, whatever becomes of the caller'
 );
 
--- Another way to pay is another attempt ------------------------------------------------------------
+-- Another way to pay is another attempt -----------------------------------------------------------
 
 select is(
     tests.begin_payment('second', 'order') ->> 'is_new', 'true', 'another method is a new attempt'
@@ -208,7 +209,7 @@ select is(
     'each with its own reference'
 );
 
--- The gateway accepted -----------------------------------------------------------------------------
+-- The gateway accepted ----------------------------------------------------------------------------
 
 create function tests.started_sql(
     name text, gateway_transaction_id text, action jsonb, expires_at timestamptz,
@@ -232,7 +233,7 @@ select is(
         'method', 'kora_checkout', 'gateway_transaction_id', 'KPY-1', 'amount', 13500.00,
         'currency', 'XAF', 'status', 'processing', 'order_status', 'pending',
         'action', '{"action": "redirect", "url": "https://pay.example/1"}'::jsonb,
-        'failure_reason', null, 'checks', 0
+        'failure_reason', null, 'checks', 0, 'is_settled', false
     ),
     'an accepted attempt is processing, with what the payer does next'
 );
@@ -266,7 +267,8 @@ select is(
     'and its newest token counts'
 );
 select is(
-    tests.as_service(format('service.webhook_secrets(%L, %L)', s.gateway, s.refs)), s.wanted, s.title
+    tests.as_service(format('service.webhook_secrets(%L, %L)', s.gateway, s.refs)), s.wanted,
+    s.title
 )
 from (
     values
@@ -284,7 +286,7 @@ select tests.refuses(
 );
 select tests.act_as_owner();
 
--- The gateway did not accept -----------------------------------------------------------------------
+-- The gateway did not accept ----------------------------------------------------------------------
 
 create function tests.start_failed(name text, outcome text, reason text) returns jsonb
 language sql as $$
@@ -311,7 +313,7 @@ select is(
         'payment_id', tests.id('first'), 'order_id', tests.id('order'), 'gateway', 'mtn',
         'method', 'mtn_momo', 'amount', 13500.00, 'currency', 'XAF', 'status', 'pending',
         'order_status', 'pending', 'action', null, 'failure_reason', 'time-out after 10 s',
-        'expires_at', null, 'checks', 0
+        'expires_at', null, 'checks', 0, 'is_settled', false
     ),
     'without an answer an attempt stays pending'
 );
@@ -354,7 +356,7 @@ select tests.refuses(
 );
 select tests.act_as_owner();
 
--- After a failure a new attempt begins -------------------------------------------------------------
+-- After a failure a new attempt begins ------------------------------------------------------------
 
 select is(
     tests.begin_payment('fourth', 'order', 'mtn_momo', '+237650000000', '{kora}') ->> 'is_new',
@@ -370,7 +372,7 @@ select tests.begin_payment('alone-2', 'alone');
 select is(tests.states('alone'), 'alone-1 failed, alone-2 pending polled; order processing',
     'until the next attempt');
 
--- An attempt that nobody can pay on any more gives way ----------------------------------------------
+-- An attempt that nobody can pay on any more gives way --------------------------------------------
 
 select tests.place_order('slow', 'amina', jsonb_build_array(tests.item('shoe', 1)));
 select tests.begin_payment('slow-1', 'slow');
@@ -408,7 +410,7 @@ select is(
     'and is asked about still'
 );
 
--- The hold is lengthened for whoever is paying ------------------------------------------------------
+-- The hold is lengthened for whoever is paying ----------------------------------------------------
 
 create function tests.held_until(name text, age interval, remaining interval) returns interval
 language plpgsql as $$
@@ -431,7 +433,7 @@ select is(tests.held_until('aged', '100 minutes', '1 minute'), interval '20 minu
 select is(tests.held_until('old', '3 hours', '1 minute'), interval '1 minute',
     'nor is it ever shortened');
 
--- What cannot be paid ------------------------------------------------------------------------------
+-- What cannot be paid -----------------------------------------------------------------------------
 
 select tests.place_order(s.status, 'amina', jsonb_build_array(tests.item('shoe', 1)))
 from (
@@ -473,18 +475,19 @@ from (
 select tests.act_as_owner();
 select tests.nothing_changed('none of these changed a row');
 
--- Who may look -------------------------------------------------------------------------------------
+-- Who may look ------------------------------------------------------------------------------------
 
 select is(
-    tests.as_service(format('service.payment_status(%L, %L)', tests.id(s.actor), tests.id('second')))
-        - 'expires_at' - 'created_at',
+    tests.as_service(format(
+        'service.payment_status(%L, %L)', tests.id(s.actor), tests.id('second')
+    )) - 'expires_at' - 'created_at',
     jsonb_build_object(
         'payment_id', tests.id('second'), 'order_id', tests.id('order'), 'gateway', 'kora',
         'method', 'kora_checkout', 'reference', (tests.payment('second')).reference,
         'gateway_transaction_id', 'KPY-1', 'amount', 13500.00, 'currency', 'XAF',
         'status', 'processing', 'order_status', 'pending',
         'action', '{"action": "redirect", "url": "https://pay.example/2"}'::jsonb,
-        'failure_reason', null, 'checks', 0
+        'failure_reason', null, 'checks', 0, 'is_settled', false
     ),
     format('%s sees how the payment stands', s.title)
 )

@@ -108,8 +108,8 @@ begin
     );
     v_failure := tests.attempt(format(
         'update public.payments set status = %1$L, evidence_at = %2$L, '
-        'paid_at = case when %1$L in (''paid'', ''partially_refunded'', ''refunded'') then now() end '
-        'where id = %3$L',
+        'paid_at = case when %1$L in (''paid'', ''partially_refunded'', ''refunded'') '
+        'then now() end where id = %3$L',
         to_status, evidence_at, v_id
     ));
     perform tests.act_as_owner();
@@ -127,7 +127,7 @@ begin
 end
 $$;
 
--- The list is whole, and the table says the same ---------------------------------------------------
+-- The list is whole, and the table says the same --------------------------------------------------
 
 select set_eq(
     $$ select f::text, t::text
@@ -144,7 +144,7 @@ select set_eq(
     'payment_transitions holds exactly the moves of the list, with evidence where it is needed'
 );
 
--- Roles without a right move nothing ---------------------------------------------------------------
+-- Roles without a right move nothing --------------------------------------------------------------
 
 select is(
     (select count(*) from tests.moves as m
@@ -156,7 +156,7 @@ from unnest(array['anon', 'authenticated', 'service_role', 'mallgram_service'])
 with ordinality as r (role_name, place)
 order by r.place;
 
--- Whoever has the right is held to the list --------------------------------------------------------
+-- Whoever has the right is held to the list -------------------------------------------------------
 -- when the API key's role is given the right that it does not have
 grant update on public.payments to service_role;
 
@@ -179,7 +179,7 @@ cross join (
 ) as e (title, evidence_at)
 order by r.role_name, m.from_status, m.to_status, e.title;
 
--- An attempt begins pending ------------------------------------------------------------------------
+-- An attempt begins pending -----------------------------------------------------------------------
 
 create function tests.try_insert(status text) returns text
 language sql as $$

@@ -45,7 +45,7 @@ language sql stable as $$
     left join tests.names as n on e.payment_id = n.id
 $$;
 
--- Stored once --------------------------------------------------------------------------------------
+-- Stored once -------------------------------------------------------------------------------------
 
 create table tests.first_answer as
 select tests.notice('key-1', array[(tests.payment('kora-1')).reference]) as answer;
@@ -89,7 +89,7 @@ select is(
     'the same key of another gateway is another notice'
 );
 
--- On which payment ---------------------------------------------------------------------------------
+-- On which payment --------------------------------------------------------------------------------
 
 select is(tests.notice(n.dedupe_key, n.refs, n.gateway) -> 'is_new', 'true', n.title)
 from (
@@ -142,7 +142,7 @@ select is(
     'and they stand there once'
 );
 
--- Working on it ------------------------------------------------------------------------------------
+-- Working on it -----------------------------------------------------------------------------------
 
 create function tests.begin_event(dedupe_key text) returns jsonb
 language sql as $$
@@ -192,7 +192,9 @@ select is(
     'handled again, it is taken'
 );
 select is(
-    tests.as_service(format('service.record_webhook_handled(%L, %L)', gen_random_uuid(), 'applied')),
+    tests.as_service(format(
+        'service.record_webhook_handled(%L, %L)', gen_random_uuid(), 'applied'
+    )),
     null,
     'so is an unknown one'
 );

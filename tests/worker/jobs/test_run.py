@@ -60,6 +60,24 @@ def test_a_superseded_attempt_is_skipped(
     assert outbox.is_done(outbox_id)
 
 
+def test_an_attempt_that_fails_after_it_was_superseded_does_not_touch_its_successor(
+    session: Session, outbox: Outbox, registered: Register
+) -> None:
+    def be_superseded(_task: Task) -> None:
+        for _ in range(2):
+            outbox.expire_lease(outbox_id)
+            claim(session)
+        raise ValueError
+
+    registered(be_superseded)
+    outbox_id = outbox.emit()
+
+    jobs.run(outbox_id, claim(session))
+
+    row = outbox.read(outbox_id)
+    assert (row["attempts"], row["failed_at"], row["last_error"]) == (3, None, None)
+
+
 def test_a_job_that_always_fails_is_dead_after_its_attempts(
     session: Session, outbox: Outbox, registered: Register
 ) -> None:
@@ -135,7 +153,6 @@ def test_a_job_does_its_work_although_the_connection_is_cut_meanwhile(
     assert outbox.is_done(outbox_id)
 
 
-@pytest.mark.usefixtures("stack_env")
 def test_an_unknown_row_is_skipped() -> None:
     jobs.run("00000000-0000-4000-8000-000000000000", 1)
 
