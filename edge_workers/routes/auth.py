@@ -244,9 +244,7 @@ def logout() -> Response:
 def reset_password() -> Response:
     """Mail a code to whoever forgot the password."""
     body = read_body(ResetPassword)
-    require_rate_limit(
-        parts().database, "password_reset", client_subject(), email_subject(body.email)
-    )
+    _limit_guessing("password_reset", body.email)
     with auth_errors(ValidationError, ignored=("user_not_found",), hides_accounts=True):
         _auth().reset_password_for_email(body.email)
     return answer({"status": "mail_sent"}, 202)
@@ -316,7 +314,8 @@ def _auth() -> SyncGoTrueClient:
 
 def _limit_guessing(action: str, email: str) -> None:
     """A password or code may be guessed at neither from one place nor for one address."""
-    require_rate_limit(parts().database, action, client_subject(), email_subject(email))
+    require_rate_limit(parts().database, f"{action}_address", client_subject())
+    require_rate_limit(parts().database, action, email_subject(email))
 
 
 def _session_answer(response: AuthResponse, missing: type[AppError]) -> Response:

@@ -284,6 +284,11 @@ def programs_of(stack: Stack, keys: Keys) -> dict[str, Program]:
     }
     programs = [
         Program(
+            "port-keeper",
+            [python, "-m", "scripts.local.port_keeper", *map(str, vars(ports).values())],
+            lambda: True,
+        ),
+        Program(
             "postgres",
             [str(POSTGRES_BIN / "postgres"), "-D", str(stack.postgres_data)],
             accepts_queries(stack, keys),
@@ -407,7 +412,8 @@ class RunningStack:
             program_environment(self.values),
             detach=detach,
         )
-        for wave in WAVES:
+        self.supervisor.start(self.programs["port-keeper"])
+        for wave in WAVES[1:]:
             chosen = [self.programs[name] for name in wave if names is None or name in names]
             if not chosen:
                 continue

@@ -24,6 +24,7 @@ STOP_SECONDS = 15
 PORT_SECONDS = 4
 # Started from first to last, stopped from last to first; those of one wave at the same time.
 WAVES: Sequence[Sequence[str]] = (
+    ("port-keeper",),
     ("postgres",),
     ("redis", "auth"),
     ("postgrest", "nginx", "sandbox", "edge"),

@@ -341,6 +341,7 @@ set search_path = ''
 as $$
 declare
     v_payment public.payments;
+    v_transaction_id text := record_payment_started.gateway_transaction_id;
 begin
     if record_payment_started.webhook_token is not null then
         insert into private.payment_tokens as t (payment_id, webhook_token)
@@ -348,13 +349,19 @@ begin
         on conflict on constraint payment_tokens_pkey do update
         set webhook_token = excluded.webhook_token;
     end if;
-    perform private.lock_payment(record_payment_started.payment_id);
+    v_payment := private.lock_payment(record_payment_started.payment_id);
+    if private.is_foreign_transaction(
+        v_payment, record_payment_started.gateway_transaction_id
+    ) then
+        v_transaction_id := null;
+        perform private.open_payment_exception(
+            v_payment.id, 'ambiguous_reference', record_payment_started.gateway_transaction_id
+        );
+    end if;
     -- The webhook may have been faster: an end that is known already stays.
     update public.payments as p
     set status = case when p.status = 'pending' then 'processing' else p.status end,
-        gateway_transaction_id = coalesce(
-            p.gateway_transaction_id, record_payment_started.gateway_transaction_id
-        ),
+        gateway_transaction_id = coalesce(p.gateway_transaction_id, v_transaction_id),
         action = record_payment_started.action,
         expires_at = record_payment_started.expires_at
     where p.id = record_payment_started.payment_id
@@ -707,6 +714,28 @@ revoke all on function private.open_payment_exception(uuid, text, text) from pub
 comment on function private.open_payment_exception(uuid, text, text) is
 'Puts a payment before a person, once a kind.';
 
+create or replace function private.is_foreign_transaction(
+    payment public.payments, gateway_transaction_id text
+)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+    select exists (
+        select
+        from public.payments as p
+        where p.gateway = is_foreign_transaction.payment.gateway
+            and p.gateway_transaction_id = is_foreign_transaction.gateway_transaction_id
+            and p.id <> is_foreign_transaction.payment.id
+    )
+$$;
+
+revoke all on function private.is_foreign_transaction(public.payments, text) from public;
+
+comment on function private.is_foreign_transaction(public.payments, text) is
+'Whether the gateway''s transaction belongs to another attempt: money that came once pays once.';
+
 create or replace function private.settle_order(payment public.payments)
 returns void
 language plpgsql
@@ -797,6 +826,14 @@ begin
         );
         update public.payments as p set evidence_at = now() where p.id = v_payment.id;
         v_outcome := 'quarantined';
+    elsif v_status = 'paid' and private.is_foreign_transaction(
+        v_payment, apply_payment_result.gateway_transaction_id
+    ) then
+        perform private.open_payment_exception(
+            v_payment.id, 'ambiguous_reference', apply_payment_result.gateway_transaction_id
+        );
+        update public.payments as p set evidence_at = now() where p.id = v_payment.id;
+        v_outcome := 'quarantined';
     elsif v_status = 'paid' then
         update public.payments as p
         set status = 'paid',
@@ -858,10 +895,11 @@ comment on function service.apply_payment_result(
 ) is
 'Applies the gateway''s own answer (never a webhook''s word): paid with equal amount and currency '
 'settles a pending order; after it was paid or cancelled the money becomes an exception; a '
-'different amount is quarantined; failed and cancelled end an open attempt. Applying it again '
-'changes nothing. amount in currency, fee likewise. source: webhook, poll, operator. Answers the '
-'payment with order_status, payment_status and outcome: applied, unchanged, quarantined. Definer '
-'because orders and payments are closed to the service. Error: payment_not_found.';
+'different amount, or a transaction that is another attempt''s, is quarantined; failed and '
+'cancelled end an open attempt. Applying it again changes nothing. amount in currency, fee '
+'likewise. source: webhook, poll, operator. Answers the payment with order_status, payment_status '
+'and outcome: applied, unchanged, quarantined. Definer because orders and payments are closed to '
+'the service. Error: payment_not_found.';
 
 -- 55_payments/50_check_payments.sql
 create or replace function private.schedule_payment_check(payment_id uuid, wait interval)

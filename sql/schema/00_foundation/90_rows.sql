@@ -438,14 +438,18 @@ values
 on conflict (job) do update
 set every = excluded.every;
 
+-- …_address: by IP address, which many shoppers of one mobile carrier share; the rest by account.
 insert into private.rate_limit_rules (action, capacity, refill)
 values
-('login', 30, interval '5 minutes'),
+('login', 10, interval '5 minutes'),
+('login_address', 100, interval '5 minutes'),
 ('password_reset', 5, interval '15 minutes'),
+('password_reset_address', 30, interval '15 minutes'),
 ('payment_initialize', 20, interval '5 minutes'),
 ('promo_check', 20, interval '10 minutes'),
 ('register', 30, interval '1 hour'),
 ('verify', 10, interval '15 minutes'),
+('verify_address', 60, interval '15 minutes'),
 ('webhook_unverified', 60, interval '1 minute')
 on conflict (action) do update
 set capacity = excluded.capacity, refill = excluded.refill;

@@ -196,6 +196,7 @@ set search_path = ''
 as $$
 declare
     v_payment public.payments;
+    v_transaction_id text := record_payment_started.gateway_transaction_id;
 begin
     if record_payment_started.webhook_token is not null then
         insert into private.payment_tokens as t (payment_id, webhook_token)
@@ -203,13 +204,19 @@ begin
         on conflict on constraint payment_tokens_pkey do update
         set webhook_token = excluded.webhook_token;
     end if;
-    perform private.lock_payment(record_payment_started.payment_id);
+    v_payment := private.lock_payment(record_payment_started.payment_id);
+    if private.is_foreign_transaction(
+        v_payment, record_payment_started.gateway_transaction_id
+    ) then
+        v_transaction_id := null;
+        perform private.open_payment_exception(
+            v_payment.id, 'ambiguous_reference', record_payment_started.gateway_transaction_id
+        );
+    end if;
     -- The webhook may have been faster: an end that is known already stays.
     update public.payments as p
     set status = case when p.status = 'pending' then 'processing' else p.status end,
-        gateway_transaction_id = coalesce(
-            p.gateway_transaction_id, record_payment_started.gateway_transaction_id
-        ),
+        gateway_transaction_id = coalesce(p.gateway_transaction_id, v_transaction_id),
         action = record_payment_started.action,
         expires_at = record_payment_started.expires_at
     where p.id = record_payment_started.payment_id

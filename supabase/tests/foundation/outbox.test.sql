@@ -133,9 +133,14 @@ select results_eq(
     $$values (3::smallint, now(), null::timestamptz, 'broke for good')$$,
     'a dead row keeps when and why, and cannot be done'
 );
-update private.outbox set available_at = now();
+update private.outbox set available_at = now(), failed_at = now() - interval '1 hour';
 select tests.act_as_service();
 select is(service.claim_outbox(10, 60), '[]'::jsonb, 'a dead row is not claimed');
+select tests.act_as_owner();
+select is(
+    (select o.failed_at from private.outbox as o), now() - interval '1 hour',
+    'and does not die again'
+);
 
 -- the back-off doubles up to ten minutes
 select tests.act_as_owner();

@@ -122,12 +122,15 @@ select results_eq(
     $$,
     $$
     values
-    ('login', 30, interval '5 minutes'),
+    ('login', 10, interval '5 minutes'),
+    ('login_address', 100, interval '5 minutes'),
     ('password_reset', 5, interval '15 minutes'),
+    ('password_reset_address', 30, interval '15 minutes'),
     ('payment_initialize', 20, interval '5 minutes'),
     ('promo_check', 20, interval '10 minutes'),
     ('register', 30, interval '1 hour'),
     ('verify', 10, interval '15 minutes'),
+    ('verify_address', 60, interval '15 minutes'),
     ('webhook_unverified', 60, interval '1 minute')
     $$,
     'each action has its limit'

@@ -48,7 +48,8 @@ begin
             ) as s
         ) as r;
         v_ids := v_ids || coalesce(v_page, '{}');
-        exit when coalesce(cardinality(v_page), 0) < walk.page_size;
+        -- a walk that turns in a circle ends too, and then differs
+        exit when coalesce(cardinality(v_page), 0) < walk.page_size or cardinality(v_ids) > 200;
     end loop;
     return v_ids;
 end
