@@ -440,7 +440,8 @@ revoke all on function service.record_job_failed(uuid, integer, text, integer) f
 grant execute on function service.claim_outbox(integer, integer, text []) to mallgram_service;
 grant execute on function service.begin_job(uuid, integer) to mallgram_service;
 grant execute on function service.record_job_done(uuid, integer) to mallgram_service;
-grant execute on function service.record_job_failed(uuid, integer, text, integer) to mallgram_service;
+grant execute on function service.record_job_failed(uuid, integer, text, integer)
+to mallgram_service;
 
 comment on function service.claim_outbox(integer, integer, text []) is
 'Leases due rows (of those queues; null = all): [{outbox_id, job, queue, attempt, request_id}]; '
@@ -449,7 +450,8 @@ comment on function service.begin_job(uuid, integer) is
 '{outbox_id, job, args, attempt, is_last, request_id} when this attempt is still the newest of an '
 'open row, else null: skip. Definer because the outbox is closed to its callers.';
 comment on function service.record_job_done(uuid, integer) is
-'Ends a row well, unless a newer attempt is on its way. Definer because the outbox is closed to its callers.';
+'Ends a row well, unless a newer attempt is on its way. Definer because the outbox is closed to '
+'its callers.';
 comment on function service.record_job_failed(uuid, integer, text, integer) is
 'Schedules the next attempt or ends the row dead: {attempts, is_dead, next_attempt_at}; null when '
 'a newer attempt is on its way. Definer because the outbox is closed to its callers.';

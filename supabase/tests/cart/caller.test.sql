@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(22);
+select plan(26);
 
 -- Every RPC of the cart acts for the person of the token, and for nobody else.
 select tests.make_user('amina');
@@ -30,6 +30,16 @@ select tests.become(
 );
 select tests.refuses(
     c.sql, 'PT401 authentication_required', c.name || ' refuses a person who is not there'
+)
+from calls as c;
+
+select tests.act_as_owner();
+select tests.make_user('gone');
+delete from auth.users where id = tests.id('gone');
+select tests.remember();
+select tests.act_as('gone');
+select tests.refuses(
+    c.sql, 'PT401 authentication_required', c.name || ' refuses a person whose login was deleted'
 )
 from calls as c;
 

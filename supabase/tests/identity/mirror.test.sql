@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(26);
+select plan(30);
 
 -- Signs somebody up with this metadata and answers the row that the shop keeps.
 create function tests.sign_up(name text, metadata jsonb, email text default null)
@@ -122,9 +122,37 @@ select is(
     '2026-02-03 04:05:06+00'::timestamptz, 'once confirmed stays confirmed'
 );
 
+-- when single sign-on brings a second login with the same address
+select lives_ok(
+    $$
+    insert into auth.users (id, email, is_sso_user, raw_user_meta_data)
+    values (
+        tests.name_it('sso', gen_random_uuid()), 'new.mirror@example.test', true,
+        '{"full_name": "Second Login"}'
+    )
+    $$,
+    'the sign-up is not refused'
+);
+select results_eq(
+    $$
+    select n.name, u.email, u.full_name
+    from public.users as u inner join tests.names as n on u.id = n.id
+    where n.name in ('hosted', 'sso') order by n.name
+    $$,
+    $$
+    values
+    ('hosted', 'new.mirror@example.test', 'Own Choice'), ('sso', null, 'Second Login')
+    $$,
+    'the first keeps the address, the second is mirrored without it'
+);
+
 -- when the login is deleted
 select tests.make_product('shoe');
 select tests.make_address('home', 'hosted');
+select tests.make_address('elsewhere', 'local');
+select tests.act_as('hosted');
+select public.add_to_cart(tests.id('shoe'), 'retail', 1);
+select tests.act_as_owner();
 select tests.place_order('o1', 'hosted', jsonb_build_array(tests.item('shoe', 1)));
 delete from auth.users where id = tests.id('hosted');
 select results_eq(
@@ -134,6 +162,21 @@ select results_eq(
     $$,
     $$values (null::text, null::text, null::text, 'CM', 'en')$$,
     'the row stays for the books, without its personal columns'
+);
+select is(
+    array(
+        select n.name from public.addresses as a inner join tests.names as n on a.id = n.id
+        order by n.name
+    ),
+    '{elsewhere}', 'the person''s address book goes, nobody else''s'
+);
+select results_eq(
+    $$
+    select
+        (select count(*) from public.carts as c where c.user_id = tests.id('hosted')),
+        (select count(*) from public.cart_items as c where c.user_id = tests.id('hosted'))
+    $$,
+    'values (0::bigint, 0::bigint)', 'so does the cart'
 );
 select is(
     (select o.user_id from public.orders as o where o.id = tests.id('o1')),

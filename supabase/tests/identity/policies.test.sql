@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(60);
+select plan(63);
 
 -- given two shoppers, an admin, and an address of each shopper
 select tests.make_user('amina');
@@ -116,6 +116,13 @@ select tests.affects(
     0, 'an admin deletes nobody else''s address'
 );
 
+-- an edit without a filter, which asks no select policy, reaches the own rows
+select tests.act_as('binta');
+select tests.affects(
+    $$update public.addresses set label = 'mine'$$, 1, 'an edit of all reaches the own address'
+);
+select tests.affects('delete from public.addresses', 1, 'so does a deletion of all');
+
 -- a token that names nobody
 select tests.become('authenticated', '{"role": "authenticated"}');
 select is(tests.seen_users(), null, 'a token without a person sees nobody');
@@ -123,6 +130,7 @@ select is(tests.seen_addresses(), null, 'and no address');
 
 -- the API key's role: DBAs and tests
 select tests.act_as_service_role();
+select is(tests.seen_addresses(), '{amina_home}', 'service_role sees every address');
 select is(tests.seen_users(), '{ada,amina,binta}', 'service_role sees everyone');
 select tests.closed('public.users', 'insert', 'delete');
 select tests.denies(

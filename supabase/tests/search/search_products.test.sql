@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(58);
+select plan(59);
 
 -- given goods with words that nobody else has
 select tests.make_user('thandi', 'en', 'ZA');
@@ -127,6 +127,15 @@ select is(
             on s.product_id = t.product_id
     ),
     true, 'a French word counts more to a French reader'
+);
+select is(
+    (
+        select s.relevance > t.relevance
+        from public.search_products('kettle', 'zorb', 'ZA', 'en') as s
+        inner join public.search_products('kettle', 'zorb', 'ZA', 'fr') as t
+            on s.product_id = t.product_id
+    ),
+    true, 'an English word to an English one'
 );
 select is(
     (
