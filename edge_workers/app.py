@@ -43,6 +43,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or load_settings()
     configure_logging(settings.log_level)
     app = Flask("edge_workers", static_folder=None)
+    # A redirect would name the host that the request claims.
+    app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.extensions[EXTENSION] = _build_parts(settings)
     trust_proxies(app, settings.trusted_proxy_hops)

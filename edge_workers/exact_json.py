@@ -21,7 +21,10 @@ def loads(text: str | bytes) -> Any:
 
     Raises ValueError (json.JSONDecodeError) when the text is not JSON; NaN and Infinity are not.
     """
-    return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+    try:
+        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+    except (ArithmeticError, RecursionError) as error:
+        raise ValueError("a number or the nesting is beyond reason") from error
 
 
 def dumps(value: Any) -> bytes:

@@ -141,6 +141,19 @@ class QueueWorker(Worker):
     max_connection_wait_time = 5.0
     is_told_to_stop = False
 
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Runs our own entry point and nothing else: who writes to Redis chooses no code."""
+        callbacks = (
+            job._success_callback_name,
+            job._failure_callback_name,
+            job._stopped_callback_name,
+        )
+        if job.func_name != _RUN or any(callbacks):
+            log.error("job.foreign", job_id=job.id)
+            job.delete()
+            return
+        super().execute_job(job, queue)
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Ends after the job in hand (warm shutdown)."""
         self.is_told_to_stop = True

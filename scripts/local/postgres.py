@@ -30,6 +30,8 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %u@%d '
 log_lock_waits = on
+# DETAIL and HINT quote input.
+log_error_verbosity = terse
 lc_messages = 'C.UTF-8'
 """
 # Passwords travel in clear inside URLs of one machine; over TCP they are checked all the same.

@@ -145,7 +145,8 @@ def write_configurations(stack: Stack, keys: Keys, values: Mapping[str, str]) ->
     """Write every program's configuration and the directories it works in."""
     nginx, redis = stack.state / "nginx", stack.state / "redis"
     for directory in (nginx, redis, stack.state / "sandbox", stack.auth_dir / "supabase"):
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory.chmod(0o700)
     access_log = stack.logs / "nginx-access.log"
     if access_log.exists() and access_log.stat().st_size > ACCESS_LOG_BYTES:
         access_log.replace(access_log.with_suffix(".log.1"))

@@ -131,6 +131,7 @@ class Supervisor:
         """Start supervisor itself. Not detached, it ends when the calling process ends."""
         stack = self.stack
         stack.logs.mkdir(parents=True, exist_ok=True)
+        stack.logs.chmod(0o700)
         directory = stack.supervisor_socket.parent
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if directory.stat().st_uid != os.geteuid():

@@ -135,12 +135,12 @@ begin
     if v_cursor ->> 's' is distinct from read_cursor.sort
         or (v_cursor ->> 'k')::numeric is null
         or (v_cursor ->> 'i')::uuid is null then
-        perform private.fail('cursor_invalid', read_cursor.cursor);
+        perform private.fail('cursor_invalid', left(read_cursor.cursor, 200));
     end if;
     return v_cursor;
 exception
     when data_exception then
-        perform private.fail('cursor_invalid', read_cursor.cursor);
+        perform private.fail('cursor_invalid', left(read_cursor.cursor, 200));
         return null;
 end
 $$;
@@ -186,16 +186,16 @@ declare
     v_is_typo boolean := false;
 begin
     if v_language not in ('en', 'fr') then
-        perform private.fail('language_unknown', v_language);
+        perform private.fail('language_unknown', left(v_language, 200));
     end if;
     if v_sort not in ('relevance', 'price_asc', 'price_desc', 'newest', 'rating') then
-        perform private.fail('sort_unknown', v_sort);
+        perform private.fail('sort_unknown', left(v_sort, 200));
     end if;
     if search_products.page_size is null or search_products.page_size not between 1 and 100 then
         perform private.fail('page_size_invalid', search_products.page_size::text);
     end if;
     if not exists (select from public.countries as c where c.code = v_country) then
-        perform private.fail('country_unknown', v_country);
+        perform private.fail('country_unknown', left(v_country, 200));
     end if;
     if search_products.category is not null then
         select private.category_and_descendants(c.id)
@@ -203,7 +203,7 @@ begin
         from public.categories as c
         where c.slug = search_products.category;
         if not found then
-            perform private.fail('category_not_found', search_products.category);
+            perform private.fail('category_not_found', left(search_products.category, 200));
         end if;
     end if;
     if search_products.cursor is not null then

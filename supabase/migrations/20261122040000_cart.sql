@@ -117,11 +117,14 @@ begin
         perform private.fail('order_items_invalid', 'more than 500 items');
     end if;
     for v_item in select * from jsonb_array_elements(read_items.items) loop
-        if coalesce(v_item ->> 'product_id', '')
+        -- The type first: as text a number may be ten thousand times its size.
+        if jsonb_typeof(v_item -> 'product_id') is distinct from 'string'
+            or (v_item ->> 'product_id')
             !~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then
             perform private.fail('order_items_invalid', format('items[%s].product_id', v_position));
         end if;
-        if coalesce(v_item ->> 'channel', '') not in ('retail', 'wholesale') then
+        if jsonb_typeof(v_item -> 'channel') is distinct from 'string'
+            or (v_item ->> 'channel') not in ('retail', 'wholesale') then
             perform private.fail('order_items_invalid', format('items[%s].channel', v_position));
         end if;
         if jsonb_typeof(v_item -> 'quantity') is distinct from 'number'

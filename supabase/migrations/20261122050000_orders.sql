@@ -396,7 +396,7 @@ begin
     from public.countries as c
     where c.code = compute_quote.country;
     if not found then
-        perform private.fail('country_unknown', compute_quote.country);
+        perform private.fail('country_unknown', left(compute_quote.country, 200));
     end if;
 
     select
@@ -596,6 +596,25 @@ comment on function public.quote_cart(text, text) is
 'kind is price_changed or the line''s problem. Errors: country_unknown, rate_limit_exceeded.';
 
 -- 50_orders/50_place_order.sql
+create or replace function private.input_text(input jsonb)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+    -- Never the text of a number or an array: it may be ten thousand times its size.
+    select
+        case jsonb_typeof(input_text.input)
+            when 'string' then left(input_text.input #>> '{}', 200)
+            else jsonb_typeof(input_text.input)
+        end
+$$;
+
+revoke all on function private.input_text(jsonb) from public;
+
+comment on function private.input_text(jsonb) is
+'What a refusal''s detail says of an input: a text, cut to 200 characters, or its kind.';
+
 create or replace function private.snapshot_address(user_id uuid, address jsonb, country text)
 returns jsonb
 language plpgsql
@@ -611,9 +630,10 @@ begin
         perform private.fail('address_invalid', 'address is not an object');
     end if;
     if v_address ? 'id' then
-        if (v_address ->> 'id')
+        if jsonb_typeof(v_address -> 'id') is distinct from 'string'
+            or (v_address ->> 'id')
             !~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then
-            perform private.fail('address_not_found', v_address ->> 'id');
+            perform private.fail('address_not_found', private.input_text(v_address -> 'id'));
         end if;
         select to_jsonb(a) into v_address
         from public.addresses as a
@@ -624,8 +644,10 @@ begin
         end if;
     end if;
     v_address := jsonb_build_object('country', snapshot_address.country) || v_address;
-    if v_address ->> 'country' is distinct from snapshot_address.country then
-        perform private.fail('address_country_mismatch', v_address ->> 'country');
+    if v_address -> 'country' is distinct from to_jsonb(snapshot_address.country) then
+        perform private.fail(
+            'address_country_mismatch', private.input_text(v_address -> 'country')
+        );
     end if;
     for v_field, v_limit in
         values ('recipient_name', 120), ('phone', 16), ('city', 120), ('district', 120),
@@ -666,8 +688,8 @@ begin
         'district', v_address -> 'district',
         'landmark', v_address -> 'landmark',
         'line1', v_address -> 'line1',
-        'latitude', v_address -> 'latitude',
-        'longitude', v_address -> 'longitude'
+        'latitude', round((v_address ->> 'latitude')::numeric, 6),
+        'longitude', round((v_address ->> 'longitude')::numeric, 6)
     ));
 end
 $$;
@@ -709,10 +731,13 @@ set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
     v_user_id uuid := private.require_user();
-    v_hash bytea := sha256(convert_to(jsonb_build_array(
+    v_request jsonb := jsonb_build_array(
         place_order.country, place_order.address, place_order.promo_code, place_order.items,
         place_order.expected_total
-    )::text, 'utf8'));
+    );
+    -- The binary value, never its text: 1e131071 is eight bytes as jsonb and 131,072 as text.
+    v_hash bytea := int8send(jsonb_hash_extended(v_request, 0))
+        || int8send(jsonb_hash_extended(v_request, 1));
     v_replay jsonb;
     v_cart_id uuid;
     v_ids uuid [];
@@ -731,6 +756,10 @@ begin
         return jsonb_populate_record(null::public.orders, v_replay);
     end if;
 
+    -- The person's bucket before their cart, as in quote_cart.
+    if nullif(btrim(place_order.promo_code), '') is not null then
+        perform private.require_promo_guess(v_user_id);
+    end if;
     if place_order.items is null then
         v_cart_id := private.lock_cart(v_user_id);
         select
@@ -752,10 +781,6 @@ begin
         perform private.fail('cart_empty');
     end if;
 
-    if place_order.promo_code is not null then
-        perform private.require_promo_guess(v_user_id);
-    end if;
-
     -- Everyone takes stock rows in id order, so nobody waits in a circle.
     perform
     from public.product_stock as s
@@ -772,7 +797,7 @@ begin
         end if;
     end loop;
     if v_quote.promo_problem is not null then
-        perform private.fail(v_quote.promo_problem, place_order.promo_code);
+        perform private.fail(v_quote.promo_problem, left(place_order.promo_code, 200));
     end if;
     if place_order.expected_total is distinct from v_quote.total
         and place_order.expected_total is not null then
@@ -974,7 +999,7 @@ declare
     v_reason text := coalesce(nullif(btrim(cancel_order.reason), ''), 'cancelled_by_customer');
 begin
     if v_reason ~ '[[:cntrl:]]' or char_length(v_reason) > 300 then
-        perform private.fail('reason_invalid', cancel_order.reason);
+        perform private.fail('reason_invalid', left(cancel_order.reason, 200));
     end if;
     if v_order.status = 'cancelled' then
         return v_order;

@@ -343,13 +343,13 @@ declare
     v_payment public.payments;
     v_transaction_id text := record_payment_started.gateway_transaction_id;
 begin
+    v_payment := private.lock_payment(record_payment_started.payment_id);
     if record_payment_started.webhook_token is not null then
         insert into private.payment_tokens as t (payment_id, webhook_token)
         values (record_payment_started.payment_id, record_payment_started.webhook_token)
         on conflict on constraint payment_tokens_pkey do update
         set webhook_token = excluded.webhook_token;
     end if;
-    v_payment := private.lock_payment(record_payment_started.payment_id);
     if private.is_foreign_transaction(
         v_payment, record_payment_started.gateway_transaction_id
     ) then

@@ -341,7 +341,7 @@ begin
     select c.currency into v_currency
     from public.countries as c where c.code = check_promo_code.country;
     if not found then
-        perform private.fail('country_unknown', check_promo_code.country);
+        perform private.fail('country_unknown', left(check_promo_code.country, 200));
     end if;
     select * into v_promo
     from private.resolve_promo_code(check_promo_code.code, v_user_id, v_currency, 0);

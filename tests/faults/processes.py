@@ -79,6 +79,8 @@ class Victim:
         """Kills at once; the id of the process that must be replaced by another."""
         pid = processes.pid(self.program)
         if self.part == "child":
+            # A parent that was replaced a moment ago has none yet.
+            wait_until(lambda: bool(children(pid)), RESTART_SECONDS)
             pid = children(pid)[0]
             kill(pid)
             return pid

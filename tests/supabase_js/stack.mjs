@@ -4,7 +4,7 @@
  */
 
 import { createHmac, randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +18,9 @@ const MAIL_PATIENCE_MS = 15_000;
 export const env = readEnvFile(resolve(ROOT, process.env.MALLGRAM_ENV_FILE ?? '.local/env'));
 
 function readEnvFile(path) {
+  if (!existsSync(path)) {
+    throw new Error(`no stack is running: ${path} is missing; start one with ./scripts/run`);
+  }
   const pairs = readFileSync(path, 'utf8')
     .split('\n')
     .filter((line) => line.includes('=') && !line.startsWith('#'))

@@ -39,7 +39,7 @@ begin
     from public.countries as c
     where c.code = compute_quote.country;
     if not found then
-        perform private.fail('country_unknown', compute_quote.country);
+        perform private.fail('country_unknown', left(compute_quote.country, 200));
     end if;
 
     select

@@ -79,7 +79,7 @@ declare
     v_reason text := coalesce(nullif(btrim(cancel_order.reason), ''), 'cancelled_by_customer');
 begin
     if v_reason ~ '[[:cntrl:]]' or char_length(v_reason) > 300 then
-        perform private.fail('reason_invalid', cancel_order.reason);
+        perform private.fail('reason_invalid', left(cancel_order.reason, 200));
     end if;
     if v_order.status = 'cancelled' then
         return v_order;
