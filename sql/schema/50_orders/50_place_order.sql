@@ -8,14 +8,14 @@ as $$
     select
         case jsonb_typeof(input_text.input)
             when 'string' then left(input_text.input #>> '{}', 200)
-            else jsonb_typeof(input_text.input)
+            else nullif(jsonb_typeof(input_text.input), 'null')
         end
 $$;
 
 revoke all on function private.input_text(jsonb) from public;
 
 comment on function private.input_text(jsonb) is
-'What a refusal''s detail says of an input: a text, cut to 200 characters, or its kind.';
+'What a refusal''s detail says of an input: a text, cut to 200 characters, else its kind.';
 
 create or replace function private.snapshot_address(user_id uuid, address jsonb, country text)
 returns jsonb

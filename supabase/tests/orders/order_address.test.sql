@@ -120,7 +120,7 @@ from (
         tests.id('his')::text),
     (tests.id('abroad')::text, 'PT400 address_country_mismatch', 'an own address elsewhere', 'ZA'),
     (tests.id('order')::text, 'PT404 address_not_found', 'no address', tests.id('order')::text),
-    (null, 'PT404 address_not_found', 'null', 'null'),
+    (null, 'PT404 address_not_found', 'null', ''),
     (''' or true', 'PT404 address_not_found', 'an attack', ''' or true')
 ) as i (id, refusal, title, detail);
 select tests.act_as_owner();
