@@ -143,10 +143,11 @@ class QueueWorker(Worker):
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Runs our own entry point and nothing else: who writes to Redis chooses no code."""
+        # RQ's public properties would import what they name, which is what must not happen.
         callbacks = (
-            job._success_callback_name,
-            job._failure_callback_name,
-            job._stopped_callback_name,
+            job._success_callback_name,  # noqa: SLF001
+            job._failure_callback_name,  # noqa: SLF001
+            job._stopped_callback_name,  # noqa: SLF001
         )
         if job.func_name != _RUN or any(callbacks):
             log.error("job.foreign", job_id=job.id)

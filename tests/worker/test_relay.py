@@ -4,10 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
-from rq import Worker
+from rq import Callback, Worker
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
@@ -231,10 +232,37 @@ def test_jobs_run_again_after_redis_was_killed_and_started_empty(
         time.sleep(1)
         redis_server.start()
 
-        assert wait_until(lambda: outbox.is_done(during), 30)
+        assert wait_until(lambda: outbox.is_done(during), 60)
 
     assert outbox.read(during)["attempts"] == 1
     assert worker.process.poll() is None
+
+
+@pytest.mark.parametrize("way_in", ["function", "callback"])
+def test_a_job_that_names_other_code_is_thrown_away(
+    way_in: str,
+    settings: Settings,
+    outbox: Outbox,
+    tmp_path: Path,
+    redis_server: RedisServer,
+    start_worker: StartWorker,
+) -> None:
+    trace = tmp_path / "ran"
+    queue = queues.open_queue(QUEUE, redis_server.client())
+    touch = f"touch {trace}"
+    if way_in == "function":
+        queue.enqueue_call("os.system", args=[touch])
+    else:
+        queue.enqueue_call("worker.jobs.run", args=[touch, 1], on_failure=Callback("os.system"))
+    worker = start_worker()
+    assert wait_until(lambda: b"job.foreign" in worker.log.read_bytes())
+
+    with running(settings):
+        genuine = outbox.emit()
+        assert wait_until(lambda: outbox.is_done(genuine))
+
+    assert not trace.exists()
+    assert queue.failed_job_registry.count == 0
 
 
 def test_a_notification_wakes_the_relay_before_its_sweep(
