@@ -48,23 +48,21 @@ as $$
     with recursive tree as (
         select c.id, 1 as depth
         from public.categories as c
-        where c.id = category_and_descendants.category
+        where c.id = category_and_descendants.category and c.is_active
         union all
         select c.id, t.depth + 1
         from tree as t
         inner join public.categories as c on t.id = c.parent_id
-        where t.depth < 16
+        where c.is_active and t.depth < 16
     )
 
     select coalesce(array_agg(t.id), '{}') from tree as t
 $$;
 
 revoke all on function private.category_and_descendants(uuid) from public;
-grant execute on function private.category_and_descendants(uuid)
-to anon, authenticated, service_role;
 
 comment on function private.category_and_descendants(uuid) is
-'Ids of a category and everything below it that the caller may see.';
+'Ids of an active category and the active ones below it.';
 
 -- 30_catalog/20_suppliers.sql
 create table public.suppliers (

@@ -26,21 +26,19 @@ select is(
         cross join unnest(array['anon', 'authenticated', 'mallgram_service', 'service_role']) as r
         where p.pronamespace in ('private'::regnamespace, 'public'::regnamespace)
             and p.proname in (
-                'category_and_descendants', 'category_tree', 'read_cursor', 'search_products'
+                'category_and_descendants', 'category_tree', 'find_products', 'read_cursor',
+                'search_products'
             )
             and has_function_privilege(r, p.oid, 'execute')
         order by 1
     ),
     array[
-        'category_and_descendants anon',
-        'category_and_descendants authenticated',
-        'category_and_descendants service_role',
         'category_tree anon',
         'category_tree authenticated',
         'category_tree service_role',
-        'read_cursor anon',
-        'read_cursor authenticated',
-        'read_cursor service_role',
+        'find_products anon',
+        'find_products authenticated',
+        'find_products service_role',
         'search_products anon',
         'search_products authenticated',
         'search_products service_role'
