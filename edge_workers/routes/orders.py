@@ -199,18 +199,26 @@ def place() -> Response:
     caller = require_identity()
     body = read_body(PlaceOrder)
     sent = body.model_dump(mode="json", exclude_unset=True)
-    row = parts().data_api.rpc(
-        _client(caller),
-        "place_order",
-        {
-            "idempotency_key": _idempotency_key(body.idempotency_key),
-            "country": body.country,
-            "address": sent["address"],
-            "promo_code": body.promo_code,
-            "items": sent.get("items"),
-            "expected_total": body.expected_total,
-        },
-    )
+    try:
+        row = parts().data_api.rpc(
+            _client(caller),
+            "place_order",
+            {
+                "idempotency_key": _idempotency_key(body.idempotency_key),
+                "country": body.country,
+                "address": sent["address"],
+                "promo_code": body.promo_code,
+                "items": sent.get("items"),
+                "expected_total": body.expected_total,
+            },
+        )
+    except AppError as error:
+        if error.code == "promo_code_not_found":
+            # The refusal rolled back, and with it what a wrong guess should have cost.
+            parts().database.call(
+                "take_rate_limit", action="promo_check", subject=f"user:{caller.user_id}"
+            )
+        raise
     order = _public(exact_json.loads(row))
     placed: dict[str, Any] = {"order": order, "payment": None}
     if body.payment is not None:

@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -148,6 +149,23 @@ def test_the_same_key_many_times_at_once_is_one_order(
     assert len(set(answers)) == 1
     assert answers[0][0] == 201
     assert count_orders(admin, shopper) == before + 1
+
+
+def test_promo_codes_are_not_guessed_for_long(
+    client: FlaskClient, new_person: Callable[..., Person], shelf: Shelf, admin: Admin
+) -> None:
+    product_id = shelf.put()
+    guesser = new_person()
+    statuses = [
+        client.post(
+            "/api/v1/orders",
+            headers={**guesser.headers, **key()},
+            json=order_of(product_id, promo_code=f"GUESS-{n}"),
+        ).status_code
+        for n in range(21)
+    ]
+    assert statuses == [404] * 20 + [429]
+    assert count_orders(admin, guesser) == 0
 
 
 @pytest.mark.parametrize(
