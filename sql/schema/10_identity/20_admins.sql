@@ -67,10 +67,27 @@ using (id = (select auth.uid()) or (select private.is_admin()));
 comment on policy select_own_or_admin on public.users is
 'A person sees their own row, an admin all.';
 
+create or replace function private.has_login()
+returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select exists (select from auth.users as u where u.id = (select auth.uid()))
+$$;
+
+revoke all on function private.has_login() from public;
+grant execute on function private.has_login() to authenticated;
+
+comment on function private.has_login() is
+'Whether the caller''s account still exists: a token outlives it. Definer because auth.users is '
+'closed to its callers.';
+
 create policy update_own on public.users
 for update to authenticated
-using (id = (select auth.uid()))
-with check (id = (select auth.uid()));
+using (id = (select auth.uid()) and (select private.has_login()))
+with check (id = (select auth.uid()) and (select private.has_login()));
 
 comment on policy update_own on public.users is
 'A person edits their own row: name, phone, country and language only (column grants).';

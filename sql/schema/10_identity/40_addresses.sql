@@ -58,12 +58,12 @@ using (user_id = (select auth.uid()) or (select private.is_admin()));
 
 create policy insert_own on public.addresses
 for insert to authenticated
-with check (user_id = (select auth.uid()));
+with check (user_id = (select auth.uid()) and (select private.has_login()));
 
 create policy update_own on public.addresses
 for update to authenticated
-using (user_id = (select auth.uid()))
-with check (user_id = (select auth.uid()));
+using (user_id = (select auth.uid()) and (select private.has_login()))
+with check (user_id = (select auth.uid()) and (select private.has_login()));
 
 create policy delete_own on public.addresses
 for delete to authenticated

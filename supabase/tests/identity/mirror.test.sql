@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(30);
+select plan(32);
 
 -- Signs somebody up with this metadata and answers the row that the shop keeps.
 create function tests.sign_up(name text, metadata jsonb, email text default null)
@@ -193,6 +193,15 @@ select tests.act_as('hosted');
 select tests.refuses(
     $$select public.add_to_cart(tests.id('shoe'), 'retail', 1)$$,
     'PT401 authentication_required', 'a token that outlived its login is nobody''s'
+);
+select tests.affects(
+    $$update public.users set full_name = 'Back Again' where id = tests.id('hosted')$$, 0,
+    'and writes no name back'
+);
+select tests.denies(
+    $$insert into public.addresses (recipient_name, phone, country, city, landmark)
+      values ('Back', '+237650000000', 'CM', 'Douala', 'Akwa')$$,
+    'nor an address'
 );
 select tests.act_as_owner();
 

@@ -104,6 +104,7 @@ select set_eq(
     ('private.fail(text,text)'),
     ('private.find_products(text,text,text,text,product_channel,numeric,numeric,numeric,'
         || 'boolean,text,text,integer)'),
+    ('private.has_login()'),
     ('private.is_admin(uuid)'),
     ('private.place_order(text,text,jsonb,text,jsonb,numeric)'),
     ('private.quote_cart(text,text)'),
@@ -224,6 +225,7 @@ select set_eq(
     ('private.caller_country()'),
     ('private.caller_language()'),
     ('private.fail(text,text)'),
+    ('private.has_login()'),
     ('private.is_admin(uuid)'),
     -- search behind its indexes: finds what is on sale, for anybody
     ('private.find_products(text,text,text,text,product_channel,numeric,numeric,numeric,'
@@ -270,7 +272,8 @@ language sql as $$
         and f.prosecdef
         and has_function_privilege('authenticated', f.oid, 'execute')
         and f.proname not in (
-            'caller_country', 'caller_language', 'fail', 'find_products', 'is_admin'
+            'caller_country', 'caller_language', 'fail', 'find_products', 'has_login',
+            'is_admin'
         )
         and f.prosrc !~ 'private\.(require_user|lock_own_order)\('
 $$;
