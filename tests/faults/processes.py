@@ -56,7 +56,10 @@ class Processes:
 def children(pid: int) -> list[int]:
     """Process ids of the direct children."""
     listed = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in listed.read_text(encoding="ascii").split()]
+    try:
+        return [int(child) for child in listed.read_text(encoding="ascii").split()]
+    except FileNotFoundError:
+        return []
 
 
 def kill(pid: int) -> None:
@@ -79,11 +82,12 @@ class Victim:
         """Kills at once; the id of the process that must be replaced by another."""
         pid = processes.pid(self.program)
         if self.part == "child":
-            # A parent that was replaced a moment ago has none yet.
-            wait_until(lambda: bool(children(pid)), RESTART_SECONDS)
-            pid = children(pid)[0]
-            kill(pid)
-            return pid
+            # A parent that was replaced a moment ago has none yet, or is just being replaced.
+            brood: list[int] = wait_until(
+                lambda: children(processes.pid(self.program)), RESTART_SECONDS
+            )
+            kill(brood[0])
+            return brood[0]
         family = [pid, *children(pid)] if self.part == "whole" else [pid]
         for member in family:
             kill(member)

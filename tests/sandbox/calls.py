@@ -12,7 +12,8 @@ from typing import Any
 
 KEPT = 5000
 
-_number = re.compile(r"\+?\d{8,}")
+# Alone, not inside an id or a reference.
+_number = re.compile(r"(?<![\w-])\+?\d{8,}(?![\w-])")
 _address = re.compile(r"([^\s@\"<>])[^\s@\"<>]*@")
 _SHOWN_HEADERS = ("content-type", "accept", "user-agent", "idempotency-key")
 

@@ -300,7 +300,7 @@ describe('the same idempotency key', () => {
       const counted = await ordersOf(shopper);
       const body = { idempotency_key: key, items: [item(kettle)] };
       const answer = await placeOrder(shopper.client, body);
-      await assertRefused(answer, 'idempotency_key_invalid', { details: key ?? '' });
+      await assertRefused(answer, 'idempotency_key_invalid', { details: (key ?? '').slice(0, 200) });
       assert.equal(await ordersOf(shopper), counted);
     });
   }

@@ -221,7 +221,14 @@ def test_what_was_claimed_when_redis_went_away_is_handed_over_when_it_is_back(
 def test_jobs_run_again_after_redis_was_killed_and_started_empty(
     settings: Settings, outbox: Outbox, redis_server: RedisServer, start_worker: StartWorker
 ) -> None:
-    worker = start_worker()
+    workers = [start_worker()]
+
+    def is_done_under_a_supervisor(outbox_id: str) -> bool:
+        # Where a worker cannot go on without its Redis it ends, and is started again.
+        if workers[-1].process.poll() is not None:
+            workers.append(start_worker())
+        return outbox.is_done(outbox_id)
+
     with running(settings):
         before = outbox.emit()
         assert wait_until(lambda: outbox.is_done(before) and worker_states(settings) == ["idle"])
@@ -232,10 +239,10 @@ def test_jobs_run_again_after_redis_was_killed_and_started_empty(
         time.sleep(1)
         redis_server.start()
 
-        assert wait_until(lambda: outbox.is_done(during), 60)
+        assert wait_until(lambda: is_done_under_a_supervisor(during), 60)
 
     assert outbox.read(during)["attempts"] == 1
-    assert worker.process.poll() is None
+    assert [worker.process.poll() for worker in workers] == [1] * (len(workers) - 1) + [None]
 
 
 @pytest.mark.parametrize("way_in", ["function", "callback"])
