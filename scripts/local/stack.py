@@ -173,7 +173,7 @@ def write_configurations(stack: Stack, keys: Keys, values: Mapping[str, str]) ->
         stack.config / "postgrest.conf",
         {
             "DATABASE_URL": postgres.url(stack, "authenticator", keys.authenticator),
-            "POOL": stack.settings.get("REST_POOL_SIZE", "10"),
+            "POOL": stack.settings.get("REST_POOL_SIZE", "16"),
             "JWT_SECRET": keys.jwt_secret,
             "PUBLIC_URL": values["SUPABASE_URL"],
             "PORT": stack.ports.rest,

@@ -49,40 +49,44 @@ set search_path = ''
 as $$
 declare
     v_step numeric;
-    v_whole numeric;
+    v_whole numeric := 0;
+    v_left numeric := split_money.total;
+    v_weight numeric;
+    v_exact numeric;
+    v_part numeric;
+    v_parts numeric [] := '{}';
+    v_rests numeric [] := '{}';
+    v_largest integer;
 begin
     if split_money.total = 0 then
         return array_fill(0::numeric, array[cardinality(split_money.weights)]);
     end if;
     select 10::numeric ^ -c.minor_unit into strict v_step
     from public.currencies as c where c.code = split_money.currency;
-    select sum(x) into strict v_whole from unnest(split_money.weights) as x;
 
-    return (
-        with part as (
-            select
-                w.position,
-                split_money.total * w.weight / v_whole as exact,
-                trunc(split_money.total * w.weight / v_whole / v_step) * v_step as floored
-            from unnest(split_money.weights) with ordinality as w (weight, position)
-        ),
-
-        ranked as (
-            select
-                p.position,
-                p.floored,
-                row_number() over (order by p.exact - p.floored desc, p.position) as place,
-                round((split_money.total - sum(p.floored) over ()) / v_step) as missing
-            from part as p
-        )
-
-        select
-            array_agg(
-                r.floored + case when r.place <= r.missing then v_step else 0 end
-                order by r.position
-            )
-        from ranked as r
-    );
+    -- In loops, not in one query: a few sums in memory cost less than to start a query for them.
+    foreach v_weight in array split_money.weights loop
+        v_whole := v_whole + v_weight;
+    end loop;
+    foreach v_weight in array split_money.weights loop
+        v_exact := split_money.total * v_weight / v_whole;
+        v_part := trunc(v_exact / v_step) * v_step;
+        v_parts := v_parts || v_part;
+        v_rests := v_rests || (v_exact - v_part);
+        v_left := v_left - v_part;
+    end loop;
+    -- What rounding down left over goes, a step each, to the largest remainders, first of equals.
+    for v_given in 1 .. round(v_left / v_step)::integer loop
+        v_largest := 1;
+        for v_position in 2 .. cardinality(v_rests) loop
+            if v_rests[v_position] > v_rests[v_largest] then
+                v_largest := v_position;
+            end if;
+        end loop;
+        v_parts[v_largest] := v_parts[v_largest] + v_step;
+        v_rests[v_largest] := -1;
+    end loop;
+    return v_parts;
 end
 $$;
 

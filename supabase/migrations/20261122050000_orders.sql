@@ -329,13 +329,9 @@ security definer
 set search_path = ''
 as $$
 begin
-    if tg_op = 'INSERT' then
-        perform private.log_order_event(new.id, new.user_id, 'placed', null, new.status);
-    else
-        perform private.log_order_event(
-            new.id, new.user_id, new.status::text, old.status, new.status, new.cancel_reason
-        );
-    end if;
+    perform private.log_order_event(
+        new.id, new.user_id, new.status::text, old.status, new.status, new.cancel_reason
+    );
     return null;
 end
 $$;
@@ -343,11 +339,8 @@ $$;
 revoke all on function private.tg_orders__log_transition() from public;
 
 comment on function private.tg_orders__log_transition() is
-'Trigger: every move leaves an event row. Definer because events have no insert grant.';
-
-create trigger orders_80_log_placed
-after insert on public.orders
-for each row execute function private.tg_orders__log_transition();
+'Trigger: every move leaves an event row (placing leaves its own, emit_placed). Definer because '
+'events have no insert grant.';
 
 create trigger orders_80_log_transition
 after update of status on public.orders
@@ -770,11 +763,7 @@ begin
         from public.cart_items as c
         where c.cart_id = v_cart_id;
     else
-        select
-            array_agg(i.listing_id order by i.line_number),
-            array_agg(i.channel order by i.line_number),
-            array_agg(i.quantity order by i.line_number)
-        into v_ids, v_channels, v_quantities
+        select i.* into v_ids, v_channels, v_quantities
         from private.read_items(place_order.items) as i;
     end if;
     if v_ids is null then
@@ -860,6 +849,7 @@ begin
     if v_cart_id is not null then
         delete from public.cart_items as c where c.cart_id = v_cart_id;
     end if;
+    perform private.emit_placed(v_order);
     insert into private.idempotency_keys (
         user_id, operation, idempotency_key, request_hash, response
     )

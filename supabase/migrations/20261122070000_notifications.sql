@@ -225,6 +225,41 @@ comment on function service.record_email_sent(uuid, text) is
 -- 70_notifications/30_emit.sql
 -- What people are told, and when.
 
+create or replace function private.emit_placed(placed public.orders)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    -- One statement for the event, the mail and its job: every order pays for each statement more.
+    with event as (
+        insert into public.order_events (order_id, user_id, kind, to_status, actor_type, actor_id)
+        values (
+            emit_placed.placed.id, emit_placed.placed.user_id, 'placed', emit_placed.placed.status,
+            'user', emit_placed.placed.user_id
+        )
+    ),
+
+    email as (
+        insert into private.emails (template, user_id, order_id)
+        values ('order_placed', emit_placed.placed.user_id, emit_placed.placed.id)
+        returning id
+    )
+
+    insert into private.outbox (job, args, request_id)
+    select
+        'send_email',
+        jsonb_build_object('email_id', e.id),
+        nullif(current_setting('mallgram.request_id', true), '')
+    from email as e;
+end
+$$;
+
+revoke all on function private.emit_placed(public.orders) from public;
+
+comment on function private.emit_placed(public.orders) is
+'What place_order leaves behind: the event and the mail of a new order of the caller''s own.';
+
 create or replace function private.tg_orders__emit_messages()
 returns trigger
 language plpgsql
@@ -232,10 +267,6 @@ security definer
 set search_path = ''
 as $$
 begin
-    if tg_op = 'INSERT' then
-        perform private.emit_email('order_placed', new.user_id, new.id);
-        return null;
-    end if;
     if new.status = 'paid' then
         perform private.emit_email('payment_received', new.user_id, new.id);
     end if;
@@ -265,14 +296,10 @@ revoke all on function private.tg_orders__emit_messages() from public;
 revoke all on function private.tg_users__emit_welcome() from public;
 
 comment on function private.tg_orders__emit_messages() is
-'Trigger: mails for placed and paid, a message in the shop for every later move. Definer because '
+'Trigger: the mail for paid, a message in the shop for every move. Definer because '
 'mails and messages have no insert grant.';
 comment on function private.tg_users__emit_welcome() is
 'Trigger: a welcome when the address is confirmed. Definer because mails have no insert grant.';
-
-create trigger orders_90_emit_placed
-after insert on public.orders
-for each row execute function private.tg_orders__emit_messages();
 
 create trigger orders_90_emit_moved
 after update of status on public.orders

@@ -19,9 +19,11 @@ create type private.order_line as (
 comment on type private.order_line is
 'A priced line; problem is an error code when the line cannot be ordered so.';
 
-create or replace function private.read_items(items jsonb)
-returns table (
-    line_number integer, listing_id uuid, channel public.product_channel, quantity integer
+create or replace function private.read_items(
+    items jsonb,
+    out listing_ids uuid [],
+    out channels public.product_channel [],
+    out quantities integer []
 )
 language plpgsql
 stable
@@ -29,7 +31,7 @@ set search_path = ''
 as $$
 declare
     v_item jsonb;
-    v_position integer := 0;
+    v_place integer;
 begin
     if jsonb_typeof(read_items.items) is distinct from 'array' then
         perform private.fail('order_items_invalid', 'items is not an array');
@@ -37,7 +39,8 @@ begin
     if jsonb_array_length(read_items.items) > 500 then
         perform private.fail('order_items_invalid', 'more than 500 items');
     end if;
-    for v_item in select * from jsonb_array_elements(read_items.items) loop
+    for v_position in 0 .. jsonb_array_length(read_items.items) - 1 loop
+        v_item := read_items.items -> v_position;
         -- The type first: as text a number may be ten thousand times its size.
         if jsonb_typeof(v_item -> 'product_id') is distinct from 'string'
             or (v_item ->> 'product_id')
@@ -53,17 +56,21 @@ begin
             or (v_item ->> 'quantity')::integer not between 1 and 10000 then
             perform private.fail('quantity_invalid', format('items[%s].quantity', v_position));
         end if;
-        v_position := v_position + 1;
+        -- Two lines of one product are one demand: checked alone, each would pass.
+        v_place := array_position(listing_ids, (v_item ->> 'product_id')::uuid);
+        while channels[v_place] <> (v_item ->> 'channel')::public.product_channel loop
+            v_place := array_position(listing_ids, listing_ids[v_place], v_place + 1);
+        end loop;
+        if v_place is null then
+            listing_ids := listing_ids || (v_item ->> 'product_id')::uuid;
+            channels := channels || (v_item ->> 'channel')::public.product_channel;
+            quantities := quantities || (v_item ->> 'quantity')::integer;
+        else
+            quantities[v_place] := least(
+                quantities[v_place] + (v_item ->> 'quantity')::integer, 1000000
+            );
+        end if;
     end loop;
-    -- Two lines of one product are one demand: checked alone, each would pass.
-    return query
-    select
-        min(e.ordinal)::integer,
-        (e.item ->> 'product_id')::uuid,
-        (e.item ->> 'channel')::public.product_channel,
-        least(sum((e.item ->> 'quantity')::integer), 1000000)::integer
-    from jsonb_array_elements(read_items.items) with ordinality as e (item, ordinal)
-    group by 2, 3;
 end
 $$;
 
@@ -98,24 +105,18 @@ begin
             else pp.amount
         end::numeric(12, 2),
         coalesce(s.available, 0),
+        p.problem,
         case
-            when l.id is null then 'product_not_found'
-            when i.quantity < l.min_order_quantity then 'quantity_below_minimum'
-            when i.quantity > l.max_order_quantity then 'quantity_above_maximum'
-            when (i.quantity - l.min_order_quantity) % l.order_increment <> 0
-                then 'quantity_not_in_steps'
-            when pp.amount is null then 'product_not_sold_in_country'
-            when i.quantity > coalesce(s.available, 0) then 'stock_insufficient'
-        end,
-        jsonb_build_object(
-            'product_id', i.listing_id,
-            'channel', i.channel,
-            'quantity', i.quantity,
-            'minimum', l.min_order_quantity,
-            'maximum', l.max_order_quantity,
-            'increment', l.order_increment,
-            'available', coalesce(s.available, 0)
-        )::text
+            when p.problem is not null then jsonb_build_object(
+                'product_id', i.listing_id,
+                'channel', i.channel,
+                'quantity', i.quantity,
+                'minimum', l.min_order_quantity,
+                'maximum', l.max_order_quantity,
+                'increment', l.order_increment,
+                'available', coalesce(s.available, 0)
+            )::text
+        end
     from unnest(
         price_lines.listing_ids, price_lines.channels, price_lines.quantities
     ) with ordinality as i (listing_id, channel, quantity, line_number)
@@ -145,7 +146,19 @@ begin
         where i.channel = 'wholesale'
             and pt.retailer_product_id = l.id
             and pt.quantities @> i.quantity
-    ) as t on true;
+    ) as t on true
+    cross join lateral (
+        select
+            case
+                when l.id is null then 'product_not_found'
+                when i.quantity < l.min_order_quantity then 'quantity_below_minimum'
+                when i.quantity > l.max_order_quantity then 'quantity_above_maximum'
+                when (i.quantity - l.min_order_quantity) % l.order_increment <> 0
+                    then 'quantity_not_in_steps'
+                when pp.amount is null then 'product_not_sold_in_country'
+                when i.quantity > coalesce(s.available, 0) then 'stock_insufficient'
+            end as problem
+    ) as p;
 end
 $$;
 
@@ -155,7 +168,8 @@ revoke all on function private.price_lines(
 ) from public;
 
 comment on function private.read_items(jsonb) is
-'items as rows, one a product, quantities of the same product summed. Keys other than product_id, '
+'items as arrays, one place a product, quantities of the same product summed. Keys other than '
+'product_id, '
 'channel, quantity are not read: prices come from nobody. Errors: order_items_invalid, '
 'quantity_invalid.';
 comment on function private.price_lines(

@@ -52,7 +52,12 @@ declare
     v_problem private.order_line;
 begin
     v_cart_id := private.lock_cart(v_user_id);
-    for v_item in select * from private.read_items(set_cart_items.items) order by line_number loop
+    for v_item in
+        select u.*
+        from private.read_items(set_cart_items.items) as i
+        cross join lateral unnest(i.listing_ids, i.channels, i.quantities)
+            as u (listing_id, channel, quantity)
+    loop
         -- A cart may hold what is not in stock just now; it may never hold an unsellable quantity.
         select l.* into v_problem
         from private.price_lines(

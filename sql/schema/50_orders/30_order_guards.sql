@@ -105,13 +105,9 @@ security definer
 set search_path = ''
 as $$
 begin
-    if tg_op = 'INSERT' then
-        perform private.log_order_event(new.id, new.user_id, 'placed', null, new.status);
-    else
-        perform private.log_order_event(
-            new.id, new.user_id, new.status::text, old.status, new.status, new.cancel_reason
-        );
-    end if;
+    perform private.log_order_event(
+        new.id, new.user_id, new.status::text, old.status, new.status, new.cancel_reason
+    );
     return null;
 end
 $$;
@@ -119,11 +115,8 @@ $$;
 revoke all on function private.tg_orders__log_transition() from public;
 
 comment on function private.tg_orders__log_transition() is
-'Trigger: every move leaves an event row. Definer because events have no insert grant.';
-
-create trigger orders_80_log_placed
-after insert on public.orders
-for each row execute function private.tg_orders__log_transition();
+'Trigger: every move leaves an event row (placing leaves its own, emit_placed). Definer because '
+'events have no insert grant.';
 
 create trigger orders_80_log_transition
 after update of status on public.orders

@@ -172,11 +172,7 @@ begin
         from public.cart_items as c
         where c.cart_id = v_cart_id;
     else
-        select
-            array_agg(i.listing_id order by i.line_number),
-            array_agg(i.channel order by i.line_number),
-            array_agg(i.quantity order by i.line_number)
-        into v_ids, v_channels, v_quantities
+        select i.* into v_ids, v_channels, v_quantities
         from private.read_items(place_order.items) as i;
     end if;
     if v_ids is null then
@@ -262,6 +258,7 @@ begin
     if v_cart_id is not null then
         delete from public.cart_items as c where c.cart_id = v_cart_id;
     end if;
+    perform private.emit_placed(v_order);
     insert into private.idempotency_keys (
         user_id, operation, idempotency_key, request_hash, response
     )
