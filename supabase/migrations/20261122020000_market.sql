@@ -49,13 +49,13 @@ set search_path = ''
 as $$
 declare
     v_step numeric;
-    v_whole numeric := 0;
+    v_whole numeric := 0::numeric;
     v_left numeric := split_money.total;
     v_weight numeric;
     v_exact numeric;
     v_part numeric;
-    v_parts numeric [] := '{}';
-    v_rests numeric [] := '{}';
+    v_parts numeric [] := '{}'::numeric [];
+    v_rests numeric [] := '{}'::numeric [];
     v_largest integer;
 begin
     if split_money.total = 0 then
@@ -84,7 +84,7 @@ begin
             end if;
         end loop;
         v_parts[v_largest] := v_parts[v_largest] + v_step;
-        v_rests[v_largest] := -1;
+        v_rests[v_largest] := -1::numeric;
     end loop;
     return v_parts;
 end

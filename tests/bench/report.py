@@ -93,3 +93,26 @@ def conclude(
         say(note)
     shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     say(f"written: {shown}")
+
+
+def overview() -> None:
+    """Prints the targets of every result there is, whenever it was measured."""
+    folder = Path(os.environ.get("BENCH_DIR", ROOT / ".local" / "bench"))
+    rows = [
+        [
+            document["bench"],
+            t["id"],
+            t["figure"],
+            float(t["value"]),
+            float(t["wanted"]),
+            t["is_met"],
+        ]
+        for path in sorted(folder.glob("*.json"))
+        for document in [json.loads(path.read_text(encoding="utf-8"))]
+        for t in document.get("targets", [])
+    ]
+    table(["bench", "target", "figure", "value", "wanted", "met"], rows)
+
+
+if __name__ == "__main__":
+    overview()
