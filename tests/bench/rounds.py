@@ -13,6 +13,8 @@ FOREIGN_LIMIT = 0.10
 """Share of all cores that others may have had in a round that still counts."""
 LEAST_ROUNDS = 3
 """Clean rounds a side must have for the others to be left out."""
+MORE_ROUNDS = 3
+"""Rounds that may follow for those that others disturbed."""
 REAPED_SECONDS = 0.7
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -139,31 +141,39 @@ def measure(side: str, number: int, act: Callable[[], Measurement], roots: Seque
     )
 
 
+def disturbed(rounds: Sequence[Round]) -> set[int]:
+    """Numbers of rounds in which a side was disturbed: the other has nothing to stand beside."""
+    return {one.number for one in rounds if not one.is_clean}
+
+
 def interleave(
     sides: Mapping[str, Callable[[], Measurement]],
     rounds: int,
     roots: Sequence[int],
     tell: Callable[[Round], None],
 ) -> list[Round]:
-    """Rounds of the sides in turns: A B A B …, each told as it ends."""
-    done = []
-    for number in range(1, rounds + 1):
+    """Rounds of the sides in turns, A B A B …, each told as it ends.
+
+    For rounds that others disturbed more are run, at most MORE_ROUNDS.
+    """
+    done: list[Round] = []
+    for number in range(1, rounds + MORE_ROUNDS + 1):
         for side, act in sides.items():
             ended = measure(side, number, act, roots)
             tell(ended)
             done.append(ended)
+        if number - len(disturbed(done)) >= rounds:
+            break
     return done
 
 
 def counted(rounds: Sequence[Round]) -> tuple[list[Round], bool]:
-    """The rounds that count: those that others left alone, or all when they are too few."""
-    sides = {one.side for one in rounds}
-    # A round is a pair: when one side was disturbed the other has nothing to stand beside.
-    disturbed = {one.number for one in rounds if not one.is_clean}
-    clean = [one for one in rounds if one.number not in disturbed]
-    if len(clean) >= LEAST_ROUNDS * len(sides):
-        return clean, len(clean) == len(rounds)
-    return list(rounds), not disturbed
+    """The rounds that count: those that others left alone (true), or all when they are too few."""
+    thrown_away = disturbed(rounds)
+    clean = [one for one in rounds if one.number not in thrown_away]
+    if len(clean) >= LEAST_ROUNDS * len({one.side for one in rounds}):
+        return clean, True
+    return list(rounds), False
 
 
 @dataclass(frozen=True)

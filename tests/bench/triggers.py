@@ -30,7 +30,7 @@ from tests.bench.stand import (
 )
 from tests.concurrency.shoppers import Admin
 
-ORDERS, LINES = 2_000, 2
+ORDERS, LINES = 5_000, 2
 P13_RATIO, P13_MICROSECONDS = 3.0, 15.0
 
 INSERT_ORDERS = """
