@@ -62,14 +62,17 @@ def sign_up(
 
 def withdraw_work(admin: Admin, shoppers: Sequence[Shopper]) -> None:
     """Takes these people's mails and polls from the outbox, so that the next test's do not wait."""
+    ids = [shopper.id for shopper in shoppers]
     admin.execute(
-        "with theirs as ("
-        "  select 'email_id' as arg, e.id::text from private.emails as e"
-        "  where e.user_id = any(%(ids)s::uuid[])"
-        "  union all"
-        "  select 'payment_id', p.id::text from public.payments as p"
-        "  where p.user_id = any(%(ids)s::uuid[]) and p.paid_at is not null"
-        ") update private.outbox as o set done_at = now() from theirs as t "
-        "where o.done_at is null and o.failed_at is null and o.args ->> t.arg = t.id",
-        {"ids": [shopper.id for shopper in shoppers]},
+        "update private.outbox as o set done_at = now() from private.emails as e "
+        "where o.job = 'send_email' and o.done_at is null and o.failed_at is null "
+        "and (o.args ->> 'email_id')::uuid = e.id and e.user_id = any(%s::uuid[])",
+        [ids],
+    )
+    admin.execute(
+        "update private.outbox as o set done_at = now() from public.payments as p "
+        "where o.job = 'reconcile_payments' and o.done_at is null and o.failed_at is null "
+        "and (o.args ->> 'payment_id')::uuid = p.id and p.paid_at is not null "
+        "and p.user_id = any(%s::uuid[])",
+        [ids],
     )
