@@ -85,14 +85,14 @@ isOneToOne: false
                   ]
                 },"affiliate_stats": {
                   Row: {
-                    "affiliate_id": string | null,"created_at": string,"currency": string,"discount_amount": number,"id": string,"order_id": string,"promo_code_id": string,"user_id": string
+                    "affiliate_id": string | null,"created_at": string,"currency": string,"discount_amount": number,"id": string,"order_id": string,"promo_code_id": string,"reversed_at": string | null,"user_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "affiliate_id"?: string | null,"created_at"?: string,"currency": string,"discount_amount": number,"id"?: string,"order_id": string,"promo_code_id": string,"user_id": string
+                    "affiliate_id"?: string | null,"created_at"?: string,"currency": string,"discount_amount": number,"id"?: string,"order_id": string,"promo_code_id": string,"reversed_at"?: string | null,"user_id": string
                   }
                   Update: {
-                    "affiliate_id"?: string | null,"created_at"?: string,"currency"?: string,"discount_amount"?: number,"id"?: string,"order_id"?: string,"promo_code_id"?: string,"user_id"?: string
+                    "affiliate_id"?: string | null,"created_at"?: string,"currency"?: string,"discount_amount"?: number,"id"?: string,"order_id"?: string,"promo_code_id"?: string,"reversed_at"?: string | null,"user_id"?: string
                   }
                   Relationships: [
                     {
@@ -467,14 +467,14 @@ isOneToOne: false
                   ]
                 },"payments": {
                   Row: {
-                    "action": Json | null,"amount": number,"checks": number,"created_at": string,"currency": string,"evidence_at": string | null,"expires_at": string | null,"failure_reason": string | null,"fee_amount": number | null,"gateway": string,"gateway_transaction_id": string | null,"id": string,"is_winner": boolean,"method": string,"next_check_at": string | null,"order_id": string,"paid_at": string | null,"reference": string,"status": Database["public"]['Enums']["payment_status"],"superseded_at": string | null,"updated_at": string,"user_id": string
+                    "action": Json | null,"amount": number,"charges_saved_method": boolean,"checks": number,"collected_amount": number | null,"collected_currency": string | null,"created_at": string,"currency": string,"evidence_at": string | null,"expires_at": string | null,"failure_reason": string | null,"fee_amount": number | null,"gateway": string,"gateway_session": string | null,"gateway_transaction_id": string | null,"id": string,"is_winner": boolean,"method": string,"next_check_at": string | null,"order_id": string,"paid_at": string | null,"payer_account": string | null,"reference": string,"refunded_amount": number,"save_method": boolean,"saved_payment_method_id": string | null,"status": Database["public"]['Enums']["payment_status"],"superseded_at": string | null,"updated_at": string,"user_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "action"?: Json | null,"amount": number,"checks"?: number,"created_at"?: string,"currency": string,"evidence_at"?: string | null,"expires_at"?: string | null,"failure_reason"?: string | null,"fee_amount"?: number | null,"gateway": string,"gateway_transaction_id"?: string | null,"id"?: string,"is_winner"?: boolean,"method": string,"next_check_at"?: string | null,"order_id": string,"paid_at"?: string | null,"reference": string,"status"?: Database["public"]['Enums']["payment_status"],"superseded_at"?: string | null,"updated_at"?: string,"user_id": string
+                    "action"?: Json | null,"amount": number,"charges_saved_method"?: boolean,"checks"?: number,"collected_amount"?: number | null,"collected_currency"?: string | null,"created_at"?: string,"currency": string,"evidence_at"?: string | null,"expires_at"?: string | null,"failure_reason"?: string | null,"fee_amount"?: number | null,"gateway": string,"gateway_session"?: string | null,"gateway_transaction_id"?: string | null,"id"?: string,"is_winner"?: boolean,"method": string,"next_check_at"?: string | null,"order_id": string,"paid_at"?: string | null,"payer_account"?: string | null,"reference": string,"refunded_amount"?: number,"save_method"?: boolean,"saved_payment_method_id"?: string | null,"status"?: Database["public"]['Enums']["payment_status"],"superseded_at"?: string | null,"updated_at"?: string,"user_id": string
                   }
                   Update: {
-                    "action"?: Json | null,"amount"?: number,"checks"?: number,"created_at"?: string,"currency"?: string,"evidence_at"?: string | null,"expires_at"?: string | null,"failure_reason"?: string | null,"fee_amount"?: number | null,"gateway"?: string,"gateway_transaction_id"?: string | null,"id"?: string,"is_winner"?: boolean,"method"?: string,"next_check_at"?: string | null,"order_id"?: string,"paid_at"?: string | null,"reference"?: string,"status"?: Database["public"]['Enums']["payment_status"],"superseded_at"?: string | null,"updated_at"?: string,"user_id"?: string
+                    "action"?: Json | null,"amount"?: number,"charges_saved_method"?: boolean,"checks"?: number,"collected_amount"?: number | null,"collected_currency"?: string | null,"created_at"?: string,"currency"?: string,"evidence_at"?: string | null,"expires_at"?: string | null,"failure_reason"?: string | null,"fee_amount"?: number | null,"gateway"?: string,"gateway_session"?: string | null,"gateway_transaction_id"?: string | null,"id"?: string,"is_winner"?: boolean,"method"?: string,"next_check_at"?: string | null,"order_id"?: string,"paid_at"?: string | null,"payer_account"?: string | null,"reference"?: string,"refunded_amount"?: number,"save_method"?: boolean,"saved_payment_method_id"?: string | null,"status"?: Database["public"]['Enums']["payment_status"],"superseded_at"?: string | null,"updated_at"?: string,"user_id"?: string
                   }
                   Relationships: [
                     {
@@ -494,6 +494,12 @@ isOneToOne: false
       columns: ["order_id"]
 isOneToOne: false
       referencedRelation: "orders"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "payments_saved_payment_method_id_fkey"
+      columns: ["saved_payment_method_id"]
+isOneToOne: false
+      referencedRelation: "saved_payment_methods"
       referencedColumns: ["id"]
     },{
       foreignKeyName: "payments_user_id_fkey"
@@ -709,6 +715,102 @@ isOneToOne: false
       referencedColumns: ["code"]
     }
                   ]
+                },"refund_items": {
+                  Row: {
+                    "amount": number,"currency": string,"order_item_id": string,"quantity": number,"refund_id": string,"tax_amount": number
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "amount": number,"currency": string,"order_item_id": string,"quantity": number,"refund_id": string,"tax_amount": number
+                  }
+                  Update: {
+                    "amount"?: number,"currency"?: string,"order_item_id"?: string,"quantity"?: number,"refund_id"?: string,"tax_amount"?: number
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "refund_items_currency_fkey"
+      columns: ["currency"]
+isOneToOne: false
+      referencedRelation: "currencies"
+      referencedColumns: ["code"]
+    },{
+      foreignKeyName: "refund_items_order_item_id_fkey"
+      columns: ["order_item_id"]
+isOneToOne: false
+      referencedRelation: "order_items"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "refund_items_refund_id_fkey"
+      columns: ["refund_id"]
+isOneToOne: false
+      referencedRelation: "refunds"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"refunds": {
+                  Row: {
+                    "amount": number,"checks": number,"created_at": string,"currency": string,"failure_reason": string | null,"gateway": string,"gateway_refund_id": string | null,"id": string,"next_check_at": string | null,"order_id": string,"payment_id": string,"reason": string,"reference": string,"refunded_at": string | null,"requested_by": string | null,"sent_at": string | null,"status": Database["public"]['Enums']["refund_status"],"tax_amount": number,"updated_at": string,"user_id": string,"way": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "amount": number,"checks"?: number,"created_at"?: string,"currency": string,"failure_reason"?: string | null,"gateway": string,"gateway_refund_id"?: string | null,"id"?: string,"next_check_at"?: string | null,"order_id": string,"payment_id": string,"reason": string,"reference"?: string,"refunded_at"?: string | null,"requested_by"?: string | null,"sent_at"?: string | null,"status"?: Database["public"]['Enums']["refund_status"],"tax_amount"?: number,"updated_at"?: string,"user_id": string,"way": string
+                  }
+                  Update: {
+                    "amount"?: number,"checks"?: number,"created_at"?: string,"currency"?: string,"failure_reason"?: string | null,"gateway"?: string,"gateway_refund_id"?: string | null,"id"?: string,"next_check_at"?: string | null,"order_id"?: string,"payment_id"?: string,"reason"?: string,"reference"?: string,"refunded_at"?: string | null,"requested_by"?: string | null,"sent_at"?: string | null,"status"?: Database["public"]['Enums']["refund_status"],"tax_amount"?: number,"updated_at"?: string,"user_id"?: string,"way"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "refunds_order_id_fkey"
+      columns: ["order_id"]
+isOneToOne: false
+      referencedRelation: "orders"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "refunds_payment_id_fkey"
+      columns: ["payment_id"]
+isOneToOne: false
+      referencedRelation: "payments"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "refunds_requested_by_fkey"
+      columns: ["requested_by"]
+isOneToOne: false
+      referencedRelation: "users"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "refunds_user_id_fkey"
+      columns: ["user_id"]
+isOneToOne: false
+      referencedRelation: "users"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"saved_payment_methods": {
+                  Row: {
+                    "created_at": string,"expires_on": string | null,"gateway": string,"id": string,"label": string,"last_used_at": string | null,"method": string,"user_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "created_at"?: string,"expires_on"?: string | null,"gateway": string,"id"?: string,"label": string,"last_used_at"?: string | null,"method": string,"user_id": string
+                  }
+                  Update: {
+                    "created_at"?: string,"expires_on"?: string | null,"gateway"?: string,"id"?: string,"label"?: string,"last_used_at"?: string | null,"method"?: string,"user_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "saved_payment_methods_method_fkey"
+      columns: ["method"]
+isOneToOne: false
+      referencedRelation: "payment_methods"
+      referencedColumns: ["code"]
+    },{
+      foreignKeyName: "saved_payment_methods_user_id_fkey"
+      columns: ["user_id"]
+isOneToOne: false
+      referencedRelation: "users"
+      referencedColumns: ["id"]
+    }
+                  ]
                 },"shipping_rates": {
                   Row: {
                     "amount": number,"country": string,"currency": string,"free_from": number | null,"id": string,"valid_from": string,"valid_until": string | null
@@ -862,6 +964,17 @@ isOneToOne: false
 "check_promo_code":
 { Args: { "code": string,"country": string }; Returns: Json
                            },
+"delete_saved_payment_method":
+{ Args: { "id": string }; Returns: boolean
+                           },
+"exceptions":
+{ Args: { "cursor"?: string,"page_size"?: number,"status"?: string }; Returns: Database["public"]['CompositeTypes']["payment_exception"][]
+                          SetofOptions: {
+        from: "*"
+        to: "payment_exception"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
 "mark_notifications_read":
 { Args: { "ids": (string)[] }; Returns: {
               "created_at": string,
@@ -894,6 +1007,14 @@ isOneToOne: false
                           SetofOptions: {
         from: "*"
         to: "cart_items"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
+"payment_trail":
+{ Args: { "order_id": string }; Returns: Database["public"]['CompositeTypes']["payment_trail_entry"][]
+                          SetofOptions: {
+        from: "*"
+        to: "payment_trail_entry"
         isOneToOne: false
         isSetofReturn: true
       } },
@@ -956,6 +1077,14 @@ isOneToOne: false
         isOneToOne: false
         isSetofReturn: true
       } },
+"resolve_exception":
+{ Args: { "action": string,"id": string,"note"?: string }; Returns: Database["public"]['CompositeTypes']["payment_exception"]
+                          SetofOptions: {
+        from: "*"
+        to: "payment_exception"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
 "search_products":
 { Args: { "category"?: string,"channel"?: Database["public"]['Enums']["product_channel"],"country"?: string,"cursor"?: string,"in_stock"?: boolean,"language"?: string,"max_price"?: number,"min_price"?: number,"min_rating"?: number,"page_size"?: number,"query"?: string,"sort"?: string }; Returns: Database["public"]['CompositeTypes']["product_listing"][]
                           SetofOptions: {
@@ -1002,11 +1131,15 @@ isOneToOne: false
       } }
           }
           Enums: {
-            "order_status": "pending"|"paid"|"shipped"|"delivered"|"cancelled","payment_status": "pending"|"processing"|"paid"|"failed"|"cancelled"|"partially_refunded"|"refunded","product_channel": "retail"|"wholesale"
+            "order_status": "pending"|"paid"|"shipped"|"delivered"|"cancelled","payment_status": "pending"|"processing"|"paid"|"failed"|"cancelled"|"partially_refunded"|"refunded","product_channel": "retail"|"wholesale","refund_status": "pending"|"processing"|"refunded"|"failed"|"cancelled"
           }
           CompositeTypes: {
             "category_node": {
                         "id": string | null,"parent_id": string | null,"slug": string | null,"name": string | null,"depth": number | null,"path": (string)[] | null,"cursor": string | null
+                      },"payment_exception": {
+                        "id": string | null,"kind": string | null,"title": string | null,"status": string | null,"age_seconds": number | null,"order_id": string | null,"order_number": string | null,"payment_id": string | null,"refund_id": string | null,"event_id": string | null,"gateway": string | null,"amount": number | null,"currency": string | null,"detail": string | null,"evidence": Json | null,"actions": (string)[] | null,"created_at": string | null,"resolved_at": string | null,"resolved_by": string | null,"resolution": string | null,"note": string | null,"cursor": string | null
+                      },"payment_trail_entry": {
+                        "at": string | null,"kind": string | null,"actor_type": string | null,"actor_id": string | null,"payment_id": string | null,"refund_id": string | null,"event_id": string | null,"request_id": string | null,"detail": Json | null
                       },"product_listing": {
                         "product_id": string | null,"channel": Database["public"]['Enums']["product_channel"] | null,"name": string | null,"category": string | null,"price": number | null,"currency": string | null,"country": string | null,"rating": number | null,"review_count": number | null,"min_order_quantity": number | null,"in_stock": boolean | null,"image": string | null,"created_at": string | null,"relevance": number | null,"cursor": string | null
                       }
@@ -1122,7 +1255,7 @@ export type CompositeTypes<
 export const Constants = {
   "public": {
           Enums: {
-            "order_status": ["pending", "paid", "shipped", "delivered", "cancelled"],"payment_status": ["pending", "processing", "paid", "failed", "cancelled", "partially_refunded", "refunded"],"product_channel": ["retail", "wholesale"]
+            "order_status": ["pending", "paid", "shipped", "delivered", "cancelled"],"payment_status": ["pending", "processing", "paid", "failed", "cancelled", "partially_refunded", "refunded"],"product_channel": ["retail", "wholesale"],"refund_status": ["pending", "processing", "refunded", "failed", "cancelled"]
           }
         }
 } as const

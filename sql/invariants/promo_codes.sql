@@ -15,6 +15,6 @@ cross join lateral (
 cross join lateral (
     select count(*) as counted
     from public.affiliate_stats as x
-    where x.promo_code_id = p.id
+    where x.promo_code_id = p.id and x.reversed_at is null
 ) as s
 where p.reserved_count <> o.unpaid or p.usage_count <> s.counted

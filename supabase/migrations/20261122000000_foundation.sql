@@ -143,6 +143,142 @@ grant execute on function service.error_catalogue() to mallgram_service;
 comment on function service.error_catalogue() is
 '[{code, status, message_en, message_fr}]. Definer because the table is closed to everyone.';
 
+-- 00_foundation/15_card_numbers.sql
+-- The shop never handles card numbers: gateways' hosted pages do. A number that somebody writes or
+-- sends where it does not belong is refused by a CHECK on every text that comes from outside.
+
+create or replace function private.passes_luhn(digits text)
+returns boolean
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+    v_digit integer;
+    v_sum integer := 0;
+begin
+    for v_place in 1 .. char_length(passes_luhn.digits) loop
+        v_digit := substr(
+            passes_luhn.digits, char_length(passes_luhn.digits) - v_place + 1, 1
+        )::integer;
+        if v_place % 2 = 0 then
+            v_digit := v_digit * 2;
+            if v_digit > 9 then
+                v_digit := v_digit - 9;
+            end if;
+        end if;
+        v_sum := v_sum + v_digit;
+    end loop;
+    return v_sum % 10 = 0;
+end
+$$;
+
+create or replace function private.holds_card_number(value text)
+returns boolean
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+    -- spaces and hyphens of all widths between the groups of a number
+    v_gap text := E'[ \u00a0\u2010-\u2015\u202f-]';
+    v_run text [];
+    v_groups text [];
+    v_digits text;
+begin
+    -- Nearly every text ends here: thirteen digits in a row are rare.
+    if holds_card_number.value is null
+        or holds_card_number.value !~ ('[2-6](' || v_gap || '{0,3}[0-9]){12}') then
+        return false;
+    end if;
+    -- Runs of digit groups that are no part of a word, a decimal or a phone number. UUIDs are ids.
+    for v_run in
+        select r.found
+        from regexp_matches(
+            regexp_replace(
+                holds_card_number.value,
+                '[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}', '', 'g'
+            ),
+            '(?<![+0-9A-Za-z])(?<![0-9]\.)([0-9]+(?:' || v_gap || '{1,3}[0-9]+)*)([A-Za-z]?)',
+            'g'
+        ) as r (found)
+    loop
+        v_groups := regexp_split_to_array(v_run[1], v_gap || '+');
+        if v_run[2] <> '' then
+            v_groups := trim_array(v_groups, 1);
+        end if;
+        for v_first in 1 .. cardinality(v_groups) loop
+            v_digits := '';
+            for v_last in v_first .. cardinality(v_groups) loop
+                v_digits := v_digits || v_groups[v_last];
+                exit when char_length(v_digits) > 19;
+                if private.is_card_number(v_digits) then
+                    return true;
+                end if;
+            end loop;
+        end loop;
+    end loop;
+    return false;
+end
+$$;
+
+create or replace function private.is_card_number(digits text)
+returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+    select
+        (
+            is_card_number.digits ~ '^[3-6][0-9]{12,18}$'
+            or (
+                is_card_number.digits ~ '^2[0-9]{15}$'
+                and left(is_card_number.digits, 4) between '2221' and '2720'
+            )
+        )
+        and private.passes_luhn(is_card_number.digits)
+$$;
+
+create or replace function private.clean_words(value text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+    -- Long numbers go when there might be a card's among them.
+    select
+        case
+            when private.holds_card_number(w.words)
+                then regexp_replace(w.words, '[0-9]+', '…', 'g')
+            else w.words
+        end
+    from (
+        select left(
+            regexp_replace(clean_words.value, '[[:cntrl:]]+', ' ', 'g'), 300
+        ) as words
+    ) as w
+$$;
+
+revoke all on function private.passes_luhn(text) from public;
+grant execute on function private.passes_luhn(text) to authenticated, service_role;
+revoke all on function private.holds_card_number(text) from public;
+revoke all on function private.is_card_number(text) from public;
+revoke all on function private.clean_words(text) from public;
+grant execute on function private.is_card_number(text) to authenticated, service_role;
+grant execute on function private.holds_card_number(text) to authenticated, service_role;
+
+comment on function private.holds_card_number(text) is
+'Whether a text holds something that passes for a card number (ISO/IEC 7812: 13 to 19 digits, '
+'Luhn check digit). For CHECK constraints named <table>_holds_no_card_number.';
+
+comment on function private.passes_luhn(text) is
+'Whether the last of these digits is the Luhn check digit of the others (ISO/IEC 7812-1).';
+comment on function private.is_card_number(text) is
+'Whether digits alone pass for a card number: length and first digits of ISO/IEC 7812 issuers, and '
+'the check digit.';
+comment on function private.clean_words(text) is
+'Words of a gateway as they may be stored: one line of 300 characters, without card numbers.';
+
 -- 00_foundation/20_updated_at.sql
 create or replace function public.update_updated_at_column()
 returns trigger
@@ -159,6 +295,23 @@ revoke all on function public.update_updated_at_column() from public;
 
 comment on function public.update_updated_at_column() is
 'Trigger: stamps updated_at with the transaction''s time.';
+
+-- 00_foundation/25_immutable.sql
+create or replace function private.tg__refuse_change()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    perform private.fail('record_immutable', tg_table_name);
+    return null;
+end
+$$;
+
+revoke all on function private.tg__refuse_change() from public;
+
+comment on function private.tg__refuse_change() is
+'Trigger: what is written stays as it is. Error: record_immutable.';
 
 -- 00_foundation/30_idempotency_keys.sql
 -- What a client's key already did. A key belongs to a user and an operation and is kept 30 days.
@@ -413,7 +566,11 @@ security definer
 set search_path = ''
 as $$
     update private.outbox as o
-    set last_error = left(record_job_failed.error, 500),
+    set last_error = case
+            when private.holds_card_number(record_job_failed.error)
+                then private.clean_words(record_job_failed.error)
+            else left(record_job_failed.error, 500)
+        end,
         failed_at = case when o.attempts >= j.max_attempts then now() end,
         -- 2 s, 4 s, 8 s … up to 10 minutes, unless the outside asked for its own wait
         available_at = now() + make_interval(secs => greatest(
@@ -683,6 +840,11 @@ values
     'Cette adresse n''est pas dans votre carnet.'
 ),
 (
+    'admin_required', 403,
+    'Only an administrator may do this.',
+    'Seul un administrateur peut faire cela.'
+),
+(
     'already_exists', 409,
     'This exists already.',
     'Cela existe déjà.'
@@ -701,6 +863,11 @@ values
     'body_too_large', 413,
     'The request body is too large.',
     'Le corps de la requête est trop grand.'
+),
+(
+    'card_number_refused', 400,
+    'Card numbers do not belong here. They are entered on the page of the payment service.',
+    'Pas de numéro de carte ici : il se saisit sur la page du service de paiement.'
 ),
 (
     'cart_empty', 400,
@@ -753,6 +920,26 @@ values
     'Confirmez d''abord votre adresse e-mail avec le code que nous vous avons envoyé.'
 ),
 (
+    'exception_action_refused', 409,
+    'This action is not possible here now.',
+    'Cette action n''est pas possible ici maintenant.'
+),
+(
+    'exception_not_found', 404,
+    'There is no such exception.',
+    'Cette exception n''existe pas.'
+),
+(
+    'exception_note_required', 400,
+    'Say why in the note.',
+    'Dites pourquoi dans la note.'
+),
+(
+    'exception_resolved', 409,
+    'This exception is resolved already.',
+    'Cette exception est déjà résolue.'
+),
+(
     'field_unknown', 400,
     'There is no such field.',
     'Ce champ n''existe pas.'
@@ -764,8 +951,8 @@ values
 ),
 (
     'idempotency_key_required', 400,
-    'Send an Idempotency-Key header, a new one for each order.',
-    'Envoyez un en-tête Idempotency-Key, nouveau pour chaque commande.'
+    'Send an Idempotency-Key header, a new one for each order or refund.',
+    'Envoyez un en-tête Idempotency-Key, nouveau pour chaque commande ou remboursement.'
 ),
 (
     'idempotency_key_reused', 409,
@@ -796,6 +983,11 @@ values
     'language_unknown', 400,
     'The language must be en or fr.',
     'La langue doit être en ou fr.'
+),
+(
+    'ledger_unbalanced', 409,
+    'The entries of a transaction must sum to zero in each currency.',
+    'Les écritures d''une transaction doivent s''annuler dans chaque devise.'
 ),
 (
     'media_type_unsupported', 415,
@@ -881,6 +1073,11 @@ values
     'payment_not_found', 404,
     'There is no such payment of yours.',
     'Vous n''avez pas de tel paiement.'
+),
+(
+    'payment_not_refundable', 409,
+    'This payment cannot be refunded: nothing of it is left, or it was never paid.',
+    'Ce paiement ne peut pas être remboursé : il n''en reste rien, ou il n''a pas été payé.'
 ),
 (
     'payment_outcome_unknown', 503,
@@ -998,9 +1195,44 @@ values
     'Un motif tient sur une ligne de 300 caractères au plus.'
 ),
 (
+    'record_immutable', 409,
+    'What is recorded here cannot be changed.',
+    'Ce qui est inscrit ici ne peut pas être modifié.'
+),
+(
     'reference_unknown', 400,
     'Something that the request refers to does not exist.',
     'La requête désigne quelque chose qui n''existe pas.'
+),
+(
+    'refund_amount_invalid', 400,
+    'The amount of a refund is positive and exact in its currency, and is not sent beside items.',
+    'Le montant d''un remboursement est positif, exact dans sa monnaie, et sans articles.'
+),
+(
+    'refund_amount_too_large', 409,
+    'More than what is left of the payment cannot be refunded.',
+    'On ne peut pas rembourser plus que ce qui reste du paiement.'
+),
+(
+    'refund_items_invalid', 400,
+    'Name lines of the order, each once, and no more of each than is left to refund.',
+    'Indiquez chaque ligne une seule fois, sans dépasser ce qui reste à rembourser.'
+),
+(
+    'refund_not_found', 404,
+    'There is no such refund.',
+    'Ce remboursement n''existe pas.'
+),
+(
+    'refund_transition_refused', 409,
+    'The refund cannot move to this state.',
+    'Le remboursement ne peut pas passer à cet état.'
+),
+(
+    'saved_method_not_found', 404,
+    'There is no such saved payment method of yours.',
+    'Vous n''avez pas de tel moyen de paiement enregistré.'
 ),
 (
     'service_unavailable', 503,
@@ -1016,6 +1248,31 @@ values
     'sort_unknown', 400,
     'There is no such sort order.',
     'Cet ordre de tri n''existe pas.'
+),
+(
+    'statement_column_invalid', 400,
+    'The first line must name every column, each once.',
+    'La première ligne doit nommer chaque colonne, une seule fois.'
+),
+(
+    'statement_invalid', 400,
+    'The statement cannot be read. The errors name the line and the column.',
+    'Le relevé ne peut pas être lu. Les erreurs indiquent la ligne et la colonne.'
+),
+(
+    'statement_line_uneven', 400,
+    'The line has not as many cells as the first line.',
+    'La ligne n''a pas autant de cases que la première ligne.'
+),
+(
+    'statement_quote_invalid', 400,
+    'A quotation mark stands alone or is never closed.',
+    'Un guillemet est isolé ou n''est jamais fermé.'
+),
+(
+    'statement_type_unsupported', 415,
+    'Send the statement as text/csv.',
+    'Envoyez le relevé en text/csv.'
 ),
 (
     'still_referenced', 409,
@@ -1078,6 +1335,11 @@ values
     'Ce mot de passe est trop faible. Choisissez-en un plus long.'
 ),
 (
+    'webhook_not_verifiable', 503,
+    'The notification cannot be checked just now. Please send it again.',
+    'La notification ne peut pas être vérifiée pour l''instant. Veuillez la renvoyer.'
+),
+(
     'webhook_signature_invalid', 401,
     'The notification is not signed as it should be.',
     'La notification n''est pas signée comme il le faut.'
@@ -1090,16 +1352,20 @@ set status = excluded.status,
 insert into private.jobs (job, queue, max_attempts)
 values
 ('archive', 'maintenance', 3),
+('check_invariants', 'maintenance', 3),
+('check_refund', 'payments', 8),
 ('handle_webhook', 'payments', 12),
 ('reconcile_payments', 'payments', 8),
 ('release_holds', 'maintenance', 3),
-('send_email', 'mail', 12)
+('send_email', 'mail', 12),
+('send_refund', 'payments', 8)
 on conflict (job) do update
 set queue = excluded.queue, max_attempts = excluded.max_attempts;
 
 insert into private.schedules (job, every)
 values
 ('archive', interval '7 days'),
+('check_invariants', interval '1 day'),
 ('reconcile_payments', interval '15 minutes'),
 ('release_holds', interval '1 minute')
 on conflict (job) do update

@@ -18,6 +18,7 @@ create table public.users (
     constraint users_email_key unique (email),
     constraint users_full_name_is_one_line
     check (full_name ~ '^[^[:cntrl:]]*$' and char_length(full_name) <= 120),
+    constraint users_holds_no_card_number check (not private.holds_card_number(full_name)),
     constraint users_phone_is_e164 check (phone ~ '^\+[1-9][0-9]{6,14}$'),
     constraint users_language_is_known check (language in ('en', 'fr'))
 );
@@ -207,7 +208,7 @@ begin
     values (
         new.id,
         v_email,
-        nullif(v_full_name, ''),
+        case when not private.holds_card_number(v_full_name) then nullif(v_full_name, '') end,
         case when v_phone ~ '^\+[1-9][0-9]{6,14}$' then v_phone end,
         (select c.code from public.countries as c where c.code = v_metadata ->> 'country'),
         case when v_metadata ->> 'language' = 'fr' then 'fr' else 'en' end,
@@ -287,6 +288,12 @@ create table public.addresses (
         and char_length(landmark) <= 200
         and char_length(line1) <= 200
     ),
+    constraint addresses_holds_no_card_number
+    check (
+        not private.holds_card_number(
+            concat_ws(' / ', label, recipient_name, city, district, landmark, line1)
+        )
+    ),
     constraint addresses_phone_is_e164 check (phone ~ '^\+[1-9][0-9]{6,14}$'),
     constraint addresses_say_where
     check (coalesce(line1, landmark, district) is not null or latitude is not null),
@@ -306,6 +313,33 @@ create unique index addresses_user_id_default_key on public.addresses (user_id) 
 create trigger addresses_10_update_updated_at
 before update on public.addresses
 for each row execute function public.update_updated_at_column();
+
+create or replace function private.tg_addresses__refuse_card_number()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    -- Before the CHECK, whose message would repeat the row, number and all.
+    if private.holds_card_number(
+        concat_ws(
+            ' / ', new.label, new.recipient_name, new.city, new.district, new.landmark, new.line1
+        )
+    ) then
+        perform private.fail('card_number_refused');
+    end if;
+    return new;
+end
+$$;
+
+revoke all on function private.tg_addresses__refuse_card_number() from public;
+
+comment on function private.tg_addresses__refuse_card_number() is
+'Trigger: an address is no place for a card number. Error: card_number_refused.';
+
+create trigger addresses_50_refuse_card_number
+before insert or update on public.addresses
+for each row execute function private.tg_addresses__refuse_card_number();
 
 comment on table public.addresses is
 'A person''s address book. An order keeps its own copy (orders.shipping_address).';

@@ -89,6 +89,8 @@ create table public.orders (
     constraint orders_shipping_address_is_object check (jsonb_typeof(shipping_address) = 'object'),
     constraint orders_cancel_reason_is_one_line
     check (cancel_reason ~ '^[^[:cntrl:]]*$' and char_length(cancel_reason) <= 300),
+    constraint orders_holds_no_card_number
+    check (not private.holds_card_number(concat_ws(' / ', shipping_address::text, cancel_reason))),
     constraint orders_pending_has_expiry check (status <> 'pending' or expires_at is not null),
     constraint orders_paid_has_time
     check (status not in ('paid', 'shipped', 'delivered') or paid_at is not null),
@@ -657,6 +659,14 @@ begin
     if (v_address ->> 'phone') !~ '^\+[1-9][0-9]{6,14}$' then
         perform private.fail('address_invalid', 'address.phone');
     end if;
+    if private.holds_card_number(
+        concat_ws(
+            ' / ', v_address ->> 'recipient_name', v_address ->> 'city', v_address ->> 'district',
+            v_address ->> 'landmark', v_address ->> 'line1'
+        )
+    ) then
+        perform private.fail('card_number_refused');
+    end if;
     for v_field, v_limit in values ('latitude', 90), ('longitude', 180)
     loop
         if jsonb_typeof(v_address -> v_field) not in ('number', 'null')
@@ -691,7 +701,7 @@ revoke all on function private.snapshot_address(uuid, jsonb, text) from public;
 
 comment on function private.snapshot_address(uuid, jsonb, text) is
 'The copy an order keeps of {id} or of the fields, checked. Errors: address_invalid (detail names '
-'the field), address_not_found, address_country_mismatch.';
+'the field), address_not_found, address_country_mismatch, card_number_refused.';
 
 create or replace function private.hold_duration()
 returns interval
@@ -904,7 +914,8 @@ comment on function public.place_order(text, text, jsonb, text, jsonb, numeric) 
 'idempotency_key_reused, cart_empty, order_items_invalid, quantity_invalid, product_not_found, '
 'product_not_sold_in_country, quantity_below_minimum, quantity_above_maximum, '
 'quantity_not_in_steps, stock_insufficient, country_unknown, shipping_unavailable, '
-'address_invalid, address_not_found, address_country_mismatch, promo_code_* (as check_promo_code), '
+'address_invalid, address_not_found, address_country_mismatch, card_number_refused, '
+'promo_code_* (as check_promo_code), '
 'total_changed (details hold the new quote), order_total_too_small, rate_limit_exceeded.';
 
 -- 50_orders/60_change_order.sql
@@ -988,16 +999,17 @@ declare
     v_order public.orders := private.lock_own_order(cancel_order.order_id);
     v_reason text := coalesce(nullif(btrim(cancel_order.reason), ''), 'cancelled_by_customer');
 begin
-    if v_reason ~ '[[:cntrl:]]' or char_length(v_reason) > 300 then
-        perform private.fail('reason_invalid', left(cancel_order.reason, 200));
-    end if;
+    v_reason := private.check_reason(v_reason);
     if v_order.status = 'cancelled' then
         return v_order;
     end if;
-    if v_order.status <> 'pending' then
-        perform private.fail('order_not_cancellable', v_order.status::text);
+    if v_order.status = 'pending' then
+        return private.release_order(v_order.id, v_reason);
+    elsif v_order.status = 'paid' then
+        return private.cancel_paid_order(v_order.id, v_reason);
     end if;
-    return private.release_order(v_order.id, v_reason);
+    perform private.fail('order_not_cancellable', v_order.status::text);
+    return null;
 end
 $$;
 
@@ -1063,8 +1075,9 @@ grant execute on function public.cancel_order(uuid, text) to authenticated;
 grant execute on function public.update_order_address(uuid, jsonb) to authenticated;
 
 comment on function public.cancel_order(uuid, text) is
-'Cancels the caller''s unpaid order and gives its stock and promo use back; cancelled twice is '
-'cancelled once. Errors: order_not_found, order_not_cancellable, reason_invalid.';
+'Cancels the caller''s order before it is shipped: an unpaid one gives its stock and promo use '
+'back, a paid one its stock, and its money is refunded. Cancelled twice is cancelled once. Errors: '
+'order_not_found, order_not_cancellable, reason_invalid, card_number_refused.';
 comment on function public.update_order_address(uuid, jsonb) is
 'Changes where the caller''s unpaid order goes, within its country. Errors: order_not_found, '
 'order_not_editable, address_invalid, address_not_found, address_country_mismatch.';

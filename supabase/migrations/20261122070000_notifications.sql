@@ -62,14 +62,21 @@ create table private.emails (
     template text not null,
     user_id uuid not null references public.users (id) on delete cascade,
     order_id uuid references public.orders (id) on delete cascade,
+    exception_id uuid references private.payment_exceptions (id) on delete cascade,
+    refund_id uuid references public.refunds (id) on delete cascade,
     created_at timestamptz not null default now(),
     sent_at timestamptz,
     message_id text,
     rejected_at timestamptz,
     reject_reason text,
     constraint emails_template_is_known
-    check (template in ('welcome', 'order_placed', 'payment_received')),
-    constraint emails_template_key unique nulls not distinct (template, user_id, order_id),
+    check (
+        template in (
+            'welcome', 'order_placed', 'payment_received', 'exception_opened', 'refund_sent'
+        )
+    ),
+    constraint emails_template_key
+    unique nulls not distinct (template, user_id, order_id, exception_id, refund_id),
     constraint emails_sent_has_message_id check ((sent_at is null) = (message_id is null)),
     constraint emails_rejected_has_reason check ((rejected_at is null) = (reject_reason is null)),
     constraint emails_end_once check (sent_at is null or rejected_at is null)
@@ -79,19 +86,31 @@ alter table private.emails enable row level security;
 
 create index emails_user_id_idx on private.emails (user_id);
 create index emails_order_id_idx on private.emails (order_id);
+create index emails_exception_id_idx on private.emails (exception_id)
+where exception_id is not null;
+create index emails_refund_id_idx on private.emails (refund_id) where refund_id is not null;
 
 comment on table private.emails is
-'One mail a (template, recipient, order): asked for twice, sent once.';
+'One mail a (template, recipient, order, exception, refund): asked for twice, sent once.';
 
-create or replace function private.emit_email(template text, user_id uuid, order_id uuid)
+create or replace function private.emit_email(
+    template text,
+    user_id uuid,
+    order_id uuid,
+    exception_id uuid default null,
+    refund_id uuid default null
+)
 returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
     with email as (
-        insert into private.emails (template, user_id, order_id)
-        values (emit_email.template, emit_email.user_id, emit_email.order_id)
+        insert into private.emails (template, user_id, order_id, exception_id, refund_id)
+        values (
+            emit_email.template, emit_email.user_id, emit_email.order_id,
+            emit_email.exception_id, emit_email.refund_id
+        )
         on conflict on constraint emails_template_key do nothing
         returning id
     )
@@ -105,10 +124,82 @@ begin
 end
 $$;
 
-revoke all on function private.emit_email(text, uuid, uuid) from public;
+create or replace function private.exception_mail_data(exception_id uuid, language text)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+    select
+        jsonb_build_object(
+            'exception_id', e.id,
+            'kind', e.kind,
+            'title',
+            case when exception_mail_data.language = 'fr' then k.title_fr else k.title_en end,
+            'detail', e.detail,
+            'gateway', e.gateway,
+            'amount', e.amount,
+            'currency', e.currency,
+            'minor_unit', c.minor_unit,
+            'order_number', o.order_number,
+            'opened_at', e.created_at,
+            'actions', to_jsonb(private.safe_actions(e))
+        )
+    from private.payment_exceptions as e
+    inner join private.payment_exception_kinds as k on e.kind = k.kind
+    left join public.orders as o on e.order_id = o.id
+    left join public.currencies as c on e.currency = c.code
+    where e.id = exception_mail_data.exception_id
+$$;
 
-comment on function private.emit_email(text, uuid, uuid) is
-'Asks for a mail, once a (template, recipient, order).';
+create or replace function private.refund_mail_data(refund_id uuid, language text)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+    select
+        jsonb_build_object(
+            'refund_amount', r.amount,
+            'refund_currency', r.currency,
+            'refunded_at', r.refunded_at,
+            'is_full', p.status = 'refunded',
+            'way', r.way,
+            'refund_items', (
+                select
+                    jsonb_agg(
+                        jsonb_build_object(
+                            'name',
+                            case
+                                when refund_mail_data.language = 'fr'
+                                    then coalesce(i.name_fr, i.name)
+                                else i.name
+                            end,
+                            'quantity', x.quantity,
+                            'amount', x.amount
+                        )
+                        order by i.line_number
+                    )
+                from public.refund_items as x
+                inner join public.order_items as i on x.order_item_id = i.id
+                where x.refund_id = r.id
+            )
+        )
+    from public.refunds as r
+    inner join public.payments as p on r.payment_id = p.id
+    where r.id = refund_mail_data.refund_id
+$$;
+
+revoke all on function private.emit_email(text, uuid, uuid, uuid, uuid) from public;
+revoke all on function private.exception_mail_data(uuid, text) from public;
+revoke all on function private.refund_mail_data(uuid, text) from public;
+
+comment on function private.emit_email(text, uuid, uuid, uuid, uuid) is
+'Asks for a mail, once a (template, recipient, order, exception, refund).';
+comment on function private.exception_mail_data(uuid, text) is
+'What a mail about a row of the exception desk says.';
+comment on function private.refund_mail_data(uuid, text) is
+'What a mail about a refund says beside the order.';
 
 create or replace function service.begin_email(email_id uuid)
 returns jsonb
@@ -125,7 +216,13 @@ as $$
             'recipient_name', u.full_name,
             'language', coalesce(o.language, u.language),
             'data',
-            case
+            coalesce(
+                private.exception_mail_data(e.exception_id, coalesce(o.language, u.language)), '{}'
+            )
+            || coalesce(
+                private.refund_mail_data(e.refund_id, coalesce(o.language, u.language)), '{}'
+            )
+            || case
                 when o.id is null then jsonb_build_object(
                     'first_name', split_part(u.full_name, ' ', 1)
                 )
@@ -259,6 +356,56 @@ revoke all on function private.emit_placed(public.orders) from public;
 
 comment on function private.emit_placed(public.orders) is
 'What place_order leaves behind: the event and the mail of a new order of the caller''s own.';
+
+create or replace function private.alert_admins(exception_id uuid)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    insert into public.notifications (user_id, kind, data)
+    select
+        a.user_id, 'exception_opened',
+        jsonb_build_object(
+            'exception_id', e.id, 'kind', e.kind, 'order_id', e.order_id, 'detail', e.detail
+        )
+    from private.payment_exceptions as e
+    cross join public.admins as a
+    where e.id = alert_admins.exception_id;
+    perform private.emit_email('exception_opened', a.user_id, null, alert_admins.exception_id)
+    from public.admins as a;
+end
+$$;
+
+create or replace function private.emit_refunded(refund public.refunds)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    insert into public.notifications (user_id, kind, data)
+    values (
+        emit_refunded.refund.user_id, 'refund_sent',
+        jsonb_build_object(
+            'order_id', emit_refunded.refund.order_id,
+            'amount', emit_refunded.refund.amount,
+            'currency', emit_refunded.refund.currency
+        )
+    );
+    perform private.emit_email(
+        'refund_sent', emit_refunded.refund.user_id, emit_refunded.refund.order_id,
+        null, emit_refunded.refund.id
+    );
+end
+$$;
+
+revoke all on function private.alert_admins(uuid) from public;
+revoke all on function private.emit_refunded(public.refunds) from public;
+
+comment on function private.alert_admins(uuid) is
+'A mail and a message to every admin about a row of the exception desk.';
+comment on function private.emit_refunded(public.refunds) is
+'A mail and a message to the shopper whose money went back.';
 
 create or replace function private.tg_orders__emit_messages()
 returns trigger

@@ -57,6 +57,44 @@ begin
 end
 $$;
 
+create or replace function service.check_invariants()
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_view text;
+    v_row jsonb;
+    v_found jsonb := '[]'::jsonb;
+begin
+    for v_view in
+        select v.viewname::text
+        from pg_catalog.pg_views as v
+        where v.schemaname = 'private' and v.viewname like 'invariant\_%'
+        order by v.viewname
+    loop
+        for v_row in execute format('select to_jsonb(v) from private.%I as v limit 100', v_view)
+        loop
+            v_found := v_found || v_row;
+            perform private.open_payment_exception(
+                kind => 'invariant_violated', subject_id => (v_row ->> 'subject_id')::uuid,
+                detail => concat_ws(': ', v_row ->> 'check_name', v_row ->> 'detail'),
+                evidence => v_row
+            );
+        end loop;
+    end loop;
+    return v_found;
+end
+$$;
+
+revoke all on function service.check_invariants() from public;
+grant execute on function service.check_invariants() to mallgram_service;
+
+comment on function service.check_invariants() is
+'[{check_name, subject_id, detail}] of all invariant views; each row goes before a person, once. '
+'Definer because the views are closed to the service.';
+
 create or replace function service.ping()
 returns jsonb
 language sql

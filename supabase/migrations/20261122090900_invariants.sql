@@ -2,7 +2,8 @@
 
 -- invariants/affiliate_payouts.sql
 create view private.invariant_affiliate_payouts with (security_invoker = true) as
--- Each full block of uses of an affiliate's code has its payout, and no payout lacks its block.
+-- Each full block of uses of an affiliate's code has its payout.
+-- One beyond the full blocks was approved before its uses were taken back.
 select
     'affiliate_payouts' as check_name,
     p.id as subject_id,
@@ -12,13 +13,115 @@ select
 from public.promo_codes as p
 inner join public.affiliates as a on p.affiliate_id = a.id
 cross join lateral (
-    select count(*) as blocks
+    select
+        count(*) as blocks,
+        count(*) filter (
+            where x.payout_status = 'pending' and x.block_number > p.usage_count / a.threshold_uses
+        ) as unearned
     from public.affiliate_payouts as x
-    where x.promo_code_id = p.id
+    where x.promo_code_id = p.id and x.payout_status <> 'cancelled'
 ) as b
-where b.blocks <> p.usage_count / a.threshold_uses;
+where b.blocks < p.usage_count / a.threshold_uses or b.unearned > 0;
 revoke all on table private.invariant_affiliate_payouts from public, anon, authenticated, service_role;
-comment on view private.invariant_affiliate_payouts is 'Each full block of uses of an affiliate''s code has its payout, and no payout lacks its block.';
+comment on view private.invariant_affiliate_payouts is 'Each full block of uses of an affiliate''s code has its payout.';
+
+-- invariants/ledger.sql
+create view private.invariant_ledger with (security_invoker = true) as
+-- The books balance, and say the same of every order and payment as the rows do.
+select
+    'ledger' as check_name,
+    e.transaction_id as subject_id,
+    format('%s %s do not balance', sum(e.amount), e.currency) as detail
+from private.ledger_entries as e
+group by e.transaction_id, e.currency
+having sum(e.amount) <> 0
+union all
+select
+    'ledger',
+    p.id,
+    format(
+        'gateway collected %s, gave back %s, kept %s: the books say %s',
+        p.collected_amount, p.refunded_amount, coalesce(p.fee_amount, 0), coalesce(b.held, 0)
+    )
+from public.payments as p
+left join lateral (
+    select sum(e.amount) as held
+    from private.ledger_transactions as t
+    inner join private.ledger_entries as e on t.id = e.transaction_id
+    where t.payment_id = p.id and e.account = 'gateway_receivable'
+) as b on true
+where coalesce(p.collected_amount, 0) - p.refunded_amount - coalesce(p.fee_amount, 0)
+    <> coalesce(b.held, 0)
+union all
+select
+    'ledger',
+    o.id,
+    format('sold for %s, the books say %s', o.total_price, coalesce(b.sold, 0))
+from public.orders as o
+left join lateral (
+    -- What the buyer gave for it: the receipt, and what was waived of it.
+    select sum(e.amount) as sold
+    from private.ledger_transactions as t
+    inner join private.ledger_entries as e on t.id = e.transaction_id
+    where t.kind = 'sale'
+        and t.subject_id = o.id
+        and e.account in ('unallocated_receipts', 'payment_differences')
+) as b on true
+where case when o.paid_at is not null then o.total_price else 0 end <> coalesce(b.sold, 0)
+union all
+select
+    'ledger',
+    p.id,
+    format('refunds of %s went through, the payment says %s', r.refunded, p.refunded_amount)
+from public.payments as p
+cross join lateral (
+    select coalesce(sum(x.amount), 0) as refunded
+    from public.refunds as x
+    where x.payment_id = p.id and x.status = 'refunded'
+) as r
+where r.refunded <> p.refunded_amount
+union all
+select
+    'ledger',
+    u.payment_id,
+    format('%s %s bought nothing and is owed', u.amount, u.currency)
+from (
+    select t.payment_id, e.currency, -sum(e.amount) as amount
+    from private.ledger_transactions as t
+    inner join private.ledger_entries as e on t.id = e.transaction_id
+    where e.account = 'unallocated_receipts'
+    group by t.payment_id, e.currency
+) as u
+where u.amount < 0
+    or (
+        u.amount > 0
+        and not exists (
+            select from private.payment_exceptions as x where x.payment_id = u.payment_id
+        )
+        and not exists (
+            select from public.refunds as x
+            where x.payment_id = u.payment_id and x.status in ('pending', 'processing')
+        )
+    )
+union all
+select
+    'ledger',
+    p.id,
+    format('%s %s owed to an affiliate, the books say %s', d.owed, p.currency, coalesce(b.owed, 0))
+from public.affiliate_payouts as p
+cross join lateral (
+    select
+        case when p.payout_status in ('paid', 'cancelled') then 0 else p.payout_amount end as owed
+) as d
+left join lateral (
+    select -sum(e.amount) as owed
+    from private.ledger_transactions as t
+    inner join private.ledger_entries as e on t.id = e.transaction_id
+    where t.subject_id = p.id and e.account = 'commissions_payable'
+) as b on true
+where d.owed <> coalesce(b.owed, 0);
+revoke all on table private.invariant_ledger from public, anon, authenticated, service_role;
+comment on view private.invariant_ledger is 'The books balance, and say the same of every order and payment as the rows do.';
 
 -- invariants/orders.sql
 create view private.invariant_orders with (security_invoker = true) as
@@ -100,11 +203,75 @@ cross join lateral (
 cross join lateral (
     select count(*) as counted
     from public.affiliate_stats as x
-    where x.promo_code_id = p.id
+    where x.promo_code_id = p.id and x.reversed_at is null
 ) as s
 where p.reserved_count <> o.unpaid or p.usage_count <> s.counted;
 revoke all on table private.invariant_promo_codes from public, anon, authenticated, service_role;
 comment on view private.invariant_promo_codes is 'A code''s reserved uses are its unpaid orders, its final uses its statistics.';
+
+-- invariants/refunds.sql
+create view private.invariant_refunds with (security_invoker = true) as
+-- No line is refunded twice, no refund waits for nobody.
+select
+    'refunds' as check_name,
+    i.id as subject_id,
+    format('%s of %s pieces refunded', r.quantity, i.quantity) as detail
+from public.order_items as i
+cross join lateral (
+    select coalesce(sum(x.quantity), 0) as quantity
+    from public.refund_items as x
+    inner join public.refunds as f on x.refund_id = f.id
+    where x.order_item_id = i.id and f.status in ('pending', 'processing', 'refunded')
+) as r
+where r.quantity > i.quantity
+union all
+select
+    'refunds',
+    r.id,
+    format('%s, and neither a check nor a person waits for it', r.status)
+from public.refunds as r
+where r.next_check_at is null
+    and (
+        r.status = 'processing'
+        or r.status = 'pending'
+        and r.way <> 'manual'
+        and not exists (
+            select from private.outbox as o
+            where o.dedupe_key = 'send_refund/' || r.id
+                and o.done_at is null
+                and o.failed_at is null
+        )
+    )
+    and not exists (
+        select from private.payment_exceptions as e
+        where e.refund_id = r.id and e.resolved_at is null
+    )
+union all
+select
+    'refunds',
+    r.id,
+    'waits for hands and stands before nobody'
+from public.refunds as r
+where r.status = 'pending'
+    and r.way = 'manual'
+    and not exists (
+        select from private.payment_exceptions as e
+        where e.refund_id = r.id and e.resolved_at is null
+    )
+union all
+select
+    'refunds',
+    r.id,
+    'failed, and nobody was told'
+from public.refunds as r
+where r.status = 'failed'
+    and not exists (select from private.payment_exceptions as e where e.refund_id = r.id)
+    and not exists (
+        select from public.refunds as n
+        where n.payment_id = r.payment_id and n.created_at >= r.created_at and n.id <> r.id
+    );
+revoke all on table private.invariant_refunds from public, anon, authenticated, service_role;
+comment on view private.invariant_refunds is 'No line is refunded twice, no refund waits for nobody.';
 
 -- invariants/stock.sql
 create view private.invariant_stock with (security_invoker = true) as

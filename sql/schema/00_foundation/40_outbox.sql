@@ -189,7 +189,11 @@ security definer
 set search_path = ''
 as $$
     update private.outbox as o
-    set last_error = left(record_job_failed.error, 500),
+    set last_error = case
+            when private.holds_card_number(record_job_failed.error)
+                then private.clean_words(record_job_failed.error)
+            else left(record_job_failed.error, 500)
+        end,
         failed_at = case when o.attempts >= j.max_attempts then now() end,
         -- 2 s, 4 s, 8 s … up to 10 minutes, unless the outside asked for its own wait
         available_at = now() + make_interval(secs => greatest(

@@ -16,6 +16,11 @@ values
     'Cette adresse n''est pas dans votre carnet.'
 ),
 (
+    'admin_required', 403,
+    'Only an administrator may do this.',
+    'Seul un administrateur peut faire cela.'
+),
+(
     'already_exists', 409,
     'This exists already.',
     'Cela existe déjà.'
@@ -34,6 +39,11 @@ values
     'body_too_large', 413,
     'The request body is too large.',
     'Le corps de la requête est trop grand.'
+),
+(
+    'card_number_refused', 400,
+    'Card numbers do not belong here. They are entered on the page of the payment service.',
+    'Pas de numéro de carte ici : il se saisit sur la page du service de paiement.'
 ),
 (
     'cart_empty', 400,
@@ -86,6 +96,26 @@ values
     'Confirmez d''abord votre adresse e-mail avec le code que nous vous avons envoyé.'
 ),
 (
+    'exception_action_refused', 409,
+    'This action is not possible here now.',
+    'Cette action n''est pas possible ici maintenant.'
+),
+(
+    'exception_not_found', 404,
+    'There is no such exception.',
+    'Cette exception n''existe pas.'
+),
+(
+    'exception_note_required', 400,
+    'Say why in the note.',
+    'Dites pourquoi dans la note.'
+),
+(
+    'exception_resolved', 409,
+    'This exception is resolved already.',
+    'Cette exception est déjà résolue.'
+),
+(
     'field_unknown', 400,
     'There is no such field.',
     'Ce champ n''existe pas.'
@@ -97,8 +127,8 @@ values
 ),
 (
     'idempotency_key_required', 400,
-    'Send an Idempotency-Key header, a new one for each order.',
-    'Envoyez un en-tête Idempotency-Key, nouveau pour chaque commande.'
+    'Send an Idempotency-Key header, a new one for each order or refund.',
+    'Envoyez un en-tête Idempotency-Key, nouveau pour chaque commande ou remboursement.'
 ),
 (
     'idempotency_key_reused', 409,
@@ -129,6 +159,11 @@ values
     'language_unknown', 400,
     'The language must be en or fr.',
     'La langue doit être en ou fr.'
+),
+(
+    'ledger_unbalanced', 409,
+    'The entries of a transaction must sum to zero in each currency.',
+    'Les écritures d''une transaction doivent s''annuler dans chaque devise.'
 ),
 (
     'media_type_unsupported', 415,
@@ -214,6 +249,11 @@ values
     'payment_not_found', 404,
     'There is no such payment of yours.',
     'Vous n''avez pas de tel paiement.'
+),
+(
+    'payment_not_refundable', 409,
+    'This payment cannot be refunded: nothing of it is left, or it was never paid.',
+    'Ce paiement ne peut pas être remboursé : il n''en reste rien, ou il n''a pas été payé.'
 ),
 (
     'payment_outcome_unknown', 503,
@@ -331,9 +371,44 @@ values
     'Un motif tient sur une ligne de 300 caractères au plus.'
 ),
 (
+    'record_immutable', 409,
+    'What is recorded here cannot be changed.',
+    'Ce qui est inscrit ici ne peut pas être modifié.'
+),
+(
     'reference_unknown', 400,
     'Something that the request refers to does not exist.',
     'La requête désigne quelque chose qui n''existe pas.'
+),
+(
+    'refund_amount_invalid', 400,
+    'The amount of a refund is positive and exact in its currency, and is not sent beside items.',
+    'Le montant d''un remboursement est positif, exact dans sa monnaie, et sans articles.'
+),
+(
+    'refund_amount_too_large', 409,
+    'More than what is left of the payment cannot be refunded.',
+    'On ne peut pas rembourser plus que ce qui reste du paiement.'
+),
+(
+    'refund_items_invalid', 400,
+    'Name lines of the order, each once, and no more of each than is left to refund.',
+    'Indiquez chaque ligne une seule fois, sans dépasser ce qui reste à rembourser.'
+),
+(
+    'refund_not_found', 404,
+    'There is no such refund.',
+    'Ce remboursement n''existe pas.'
+),
+(
+    'refund_transition_refused', 409,
+    'The refund cannot move to this state.',
+    'Le remboursement ne peut pas passer à cet état.'
+),
+(
+    'saved_method_not_found', 404,
+    'There is no such saved payment method of yours.',
+    'Vous n''avez pas de tel moyen de paiement enregistré.'
 ),
 (
     'service_unavailable', 503,
@@ -349,6 +424,31 @@ values
     'sort_unknown', 400,
     'There is no such sort order.',
     'Cet ordre de tri n''existe pas.'
+),
+(
+    'statement_column_invalid', 400,
+    'The first line must name every column, each once.',
+    'La première ligne doit nommer chaque colonne, une seule fois.'
+),
+(
+    'statement_invalid', 400,
+    'The statement cannot be read. The errors name the line and the column.',
+    'Le relevé ne peut pas être lu. Les erreurs indiquent la ligne et la colonne.'
+),
+(
+    'statement_line_uneven', 400,
+    'The line has not as many cells as the first line.',
+    'La ligne n''a pas autant de cases que la première ligne.'
+),
+(
+    'statement_quote_invalid', 400,
+    'A quotation mark stands alone or is never closed.',
+    'Un guillemet est isolé ou n''est jamais fermé.'
+),
+(
+    'statement_type_unsupported', 415,
+    'Send the statement as text/csv.',
+    'Envoyez le relevé en text/csv.'
 ),
 (
     'still_referenced', 409,
@@ -411,6 +511,11 @@ values
     'Ce mot de passe est trop faible. Choisissez-en un plus long.'
 ),
 (
+    'webhook_not_verifiable', 503,
+    'The notification cannot be checked just now. Please send it again.',
+    'La notification ne peut pas être vérifiée pour l''instant. Veuillez la renvoyer.'
+),
+(
     'webhook_signature_invalid', 401,
     'The notification is not signed as it should be.',
     'La notification n''est pas signée comme il le faut.'
@@ -423,16 +528,20 @@ set status = excluded.status,
 insert into private.jobs (job, queue, max_attempts)
 values
 ('archive', 'maintenance', 3),
+('check_invariants', 'maintenance', 3),
+('check_refund', 'payments', 8),
 ('handle_webhook', 'payments', 12),
 ('reconcile_payments', 'payments', 8),
 ('release_holds', 'maintenance', 3),
-('send_email', 'mail', 12)
+('send_email', 'mail', 12),
+('send_refund', 'payments', 8)
 on conflict (job) do update
 set queue = excluded.queue, max_attempts = excluded.max_attempts;
 
 insert into private.schedules (job, every)
 values
 ('archive', interval '7 days'),
+('check_invariants', interval '1 day'),
 ('reconcile_payments', interval '15 minutes'),
 ('release_holds', interval '1 minute')
 on conflict (job) do update

@@ -15,6 +15,7 @@ create table public.users (
     constraint users_email_key unique (email),
     constraint users_full_name_is_one_line
     check (full_name ~ '^[^[:cntrl:]]*$' and char_length(full_name) <= 120),
+    constraint users_holds_no_card_number check (not private.holds_card_number(full_name)),
     constraint users_phone_is_e164 check (phone ~ '^\+[1-9][0-9]{6,14}$'),
     constraint users_language_is_known check (language in ('en', 'fr'))
 );

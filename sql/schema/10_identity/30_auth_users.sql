@@ -45,7 +45,7 @@ begin
     values (
         new.id,
         v_email,
-        nullif(v_full_name, ''),
+        case when not private.holds_card_number(v_full_name) then nullif(v_full_name, '') end,
         case when v_phone ~ '^\+[1-9][0-9]{6,14}$' then v_phone end,
         (select c.code from public.countries as c where c.code = v_metadata ->> 'country'),
         case when v_metadata ->> 'language' = 'fr' then 'fr' else 'en' end,

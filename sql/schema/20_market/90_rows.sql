@@ -30,6 +30,29 @@ values
 on conflict (code) do update
 set name = excluded.name, name_fr = excluded.name_fr;
 
+insert into private.payment_gateways (
+    code, name, refund_way, payout_gateway, payout_institution, takes_twice, time_zone,
+    statement_columns
+)
+values
+('kora', 'Kora', 'gateway', null, null, false, 'UTC', '{}'),
+('mtn', 'MTN MoMo', 'gateway', 'mtn', 'mtn', false, 'Africa/Douala', '{}'),
+('orange', 'Orange Money', 'payout', 'kora', 'orange', false, 'Africa/Douala', '{}'),
+('paygate', 'PayGate', 'manual', null, null, false, 'Africa/Johannesburg', '{}'),
+(
+    'payfast', 'PayFast', 'gateway', null, null, true, 'Africa/Johannesburg',
+    '{"reference": "M Payment ID", "transaction_id": "PF Payment ID", "gross": "Gross",'
+    ' "fee": "Fee", "net": "Net", "currency": "Currency", "occurred_at": "Date", "kind": "Type"}'
+)
+on conflict (code) do update
+set name = excluded.name,
+    refund_way = excluded.refund_way,
+    payout_gateway = excluded.payout_gateway,
+    payout_institution = excluded.payout_institution,
+    takes_twice = excluded.takes_twice,
+    time_zone = excluded.time_zone,
+    statement_columns = excluded.statement_columns;
+
 insert into public.payment_routes (country, method, gateway, priority, needs_phone)
 values
 ('ZA', 'card', 'paygate', 10, false),

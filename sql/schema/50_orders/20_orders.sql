@@ -46,6 +46,8 @@ create table public.orders (
     constraint orders_shipping_address_is_object check (jsonb_typeof(shipping_address) = 'object'),
     constraint orders_cancel_reason_is_one_line
     check (cancel_reason ~ '^[^[:cntrl:]]*$' and char_length(cancel_reason) <= 300),
+    constraint orders_holds_no_card_number
+    check (not private.holds_card_number(concat_ws(' / ', shipping_address::text, cancel_reason))),
     constraint orders_pending_has_expiry check (status <> 'pending' or expires_at is not null),
     constraint orders_paid_has_time
     check (status not in ('paid', 'shipped', 'delivered') or paid_at is not null),

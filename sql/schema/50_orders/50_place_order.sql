@@ -66,6 +66,14 @@ begin
     if (v_address ->> 'phone') !~ '^\+[1-9][0-9]{6,14}$' then
         perform private.fail('address_invalid', 'address.phone');
     end if;
+    if private.holds_card_number(
+        concat_ws(
+            ' / ', v_address ->> 'recipient_name', v_address ->> 'city', v_address ->> 'district',
+            v_address ->> 'landmark', v_address ->> 'line1'
+        )
+    ) then
+        perform private.fail('card_number_refused');
+    end if;
     for v_field, v_limit in values ('latitude', 90), ('longitude', 180)
     loop
         if jsonb_typeof(v_address -> v_field) not in ('number', 'null')
@@ -100,7 +108,7 @@ revoke all on function private.snapshot_address(uuid, jsonb, text) from public;
 
 comment on function private.snapshot_address(uuid, jsonb, text) is
 'The copy an order keeps of {id} or of the fields, checked. Errors: address_invalid (detail names '
-'the field), address_not_found, address_country_mismatch.';
+'the field), address_not_found, address_country_mismatch, card_number_refused.';
 
 create or replace function private.hold_duration()
 returns interval
@@ -313,5 +321,6 @@ comment on function public.place_order(text, text, jsonb, text, jsonb, numeric) 
 'idempotency_key_reused, cart_empty, order_items_invalid, quantity_invalid, product_not_found, '
 'product_not_sold_in_country, quantity_below_minimum, quantity_above_maximum, '
 'quantity_not_in_steps, stock_insufficient, country_unknown, shipping_unavailable, '
-'address_invalid, address_not_found, address_country_mismatch, promo_code_* (as check_promo_code), '
+'address_invalid, address_not_found, address_country_mismatch, card_number_refused, '
+'promo_code_* (as check_promo_code), '
 'total_changed (details hold the new quote), order_total_too_small, rate_limit_exceeded.';

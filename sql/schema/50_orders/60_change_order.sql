@@ -78,16 +78,17 @@ declare
     v_order public.orders := private.lock_own_order(cancel_order.order_id);
     v_reason text := coalesce(nullif(btrim(cancel_order.reason), ''), 'cancelled_by_customer');
 begin
-    if v_reason ~ '[[:cntrl:]]' or char_length(v_reason) > 300 then
-        perform private.fail('reason_invalid', left(cancel_order.reason, 200));
-    end if;
+    v_reason := private.check_reason(v_reason);
     if v_order.status = 'cancelled' then
         return v_order;
     end if;
-    if v_order.status <> 'pending' then
-        perform private.fail('order_not_cancellable', v_order.status::text);
+    if v_order.status = 'pending' then
+        return private.release_order(v_order.id, v_reason);
+    elsif v_order.status = 'paid' then
+        return private.cancel_paid_order(v_order.id, v_reason);
     end if;
-    return private.release_order(v_order.id, v_reason);
+    perform private.fail('order_not_cancellable', v_order.status::text);
+    return null;
 end
 $$;
 
@@ -153,8 +154,9 @@ grant execute on function public.cancel_order(uuid, text) to authenticated;
 grant execute on function public.update_order_address(uuid, jsonb) to authenticated;
 
 comment on function public.cancel_order(uuid, text) is
-'Cancels the caller''s unpaid order and gives its stock and promo use back; cancelled twice is '
-'cancelled once. Errors: order_not_found, order_not_cancellable, reason_invalid.';
+'Cancels the caller''s order before it is shipped: an unpaid one gives its stock and promo use '
+'back, a paid one its stock, and its money is refunded. Cancelled twice is cancelled once. Errors: '
+'order_not_found, order_not_cancellable, reason_invalid, card_number_refused.';
 comment on function public.update_order_address(uuid, jsonb) is
 'Changes where the caller''s unpaid order goes, within its country. Errors: order_not_found, '
 'order_not_editable, address_invalid, address_not_found, address_country_mismatch.';

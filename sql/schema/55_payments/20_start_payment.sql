@@ -12,6 +12,7 @@ as $$
             'method', payment_as_json.payment.method,
             'reference', payment_as_json.payment.reference,
             'gateway_transaction_id', payment_as_json.payment.gateway_transaction_id,
+            'gateway_session', payment_as_json.payment.gateway_session,
             'amount', payment_as_json.payment.amount,
             'currency', payment_as_json.payment.currency,
             'status', payment_as_json.payment.status,
@@ -22,7 +23,9 @@ as $$
             'action', payment_as_json.payment.action,
             'failure_reason', payment_as_json.payment.failure_reason,
             'expires_at', payment_as_json.payment.expires_at,
+            'refunded_amount', payment_as_json.payment.refunded_amount,
             'created_at', payment_as_json.payment.created_at,
+            'started_at', payment_as_json.payment.created_at,
             'checks', payment_as_json.payment.checks,
             'is_settled', payment_as_json.payment.paid_at is not null
         )
@@ -73,7 +76,9 @@ create or replace function service.begin_payment(
     method text,
     phone text,
     gateways text [],
-    excluded text [] default '{}'
+    excluded text [] default '{}',
+    save_method boolean default false,
+    saved_method_id uuid default null
 )
 returns jsonb
 language plpgsql
@@ -86,7 +91,10 @@ declare
     v_route public.payment_routes;
     v_payment public.payments;
     v_phone text := regexp_replace(begin_payment.phone, '[\s().-]', '', 'g');
-    v_is_new boolean := false;
+    v_method text := begin_payment.method;
+    v_gateways text [] := begin_payment.gateways;
+    v_saved public.saved_payment_methods;
+    v_webhook_token text;
 begin
     select o.* into v_order
     from public.orders as o
@@ -103,16 +111,31 @@ begin
     ) then
         perform private.fail('payment_method_unknown', begin_payment.method);
     end if;
+    if begin_payment.saved_method_id is not null then
+        -- A token is good at the gateway that gave it, and for whom it was given.
+        select m.* into v_saved
+        from public.saved_payment_methods as m
+        where m.id = begin_payment.saved_method_id
+            and m.user_id = begin_payment.actor_id
+            and m.method = coalesce(begin_payment.method, m.method);
+        if not found then
+            perform private.fail('saved_method_not_found', begin_payment.saved_method_id::text);
+        end if;
+        v_method := v_saved.method;
+        v_gateways := array(
+            select g from unnest(begin_payment.gateways) as g where g = v_saved.gateway
+        );
+    end if;
 
     select r.* into v_route
     from public.payment_routes as r
     where r.country = v_order.country
         and r.is_enabled
-        and (begin_payment.method is null or r.method = begin_payment.method)
-        and r.gateway = any(begin_payment.gateways)
+        and (v_method is null or r.method = v_method)
+        and r.gateway = any(v_gateways)
         and r.gateway <> all(coalesce(begin_payment.excluded, '{}'))
         -- nobody asked for a method: take none that would have to ask for a number first
-        and (begin_payment.method is not null or v_phone is not null or not r.needs_phone)
+        and (v_method is not null or v_phone is not null or not r.needs_phone)
     order by r.priority
     limit 1;
     if not found then
@@ -135,6 +158,8 @@ begin
         and p.gateway = v_route.gateway
         and p.status in ('pending', 'processing')
         and p.superseded_at is null
+        -- a card that may be charged already is not charged again under another name
+        and not p.charges_saved_method
         and (
             p.expires_at <= now()
             or p.action is null and p.created_at <= now() - interval '1 minute'
@@ -148,16 +173,22 @@ begin
         and p.superseded_at is null;
     if not found then
         insert into public.payments as p (
-            order_id, user_id, gateway, method, reference, amount, currency
+            order_id, user_id, gateway, method, reference, payer_account, save_method,
+            charges_saved_method, saved_payment_method_id, amount, currency
         )
         values (
             v_order.id, v_order.user_id, v_route.gateway, v_route.method,
             -- 27 characters: the shortest limit among the gateways is 30
             'mg-' || encode(extensions.gen_random_bytes(12), 'hex'),
+            case when v_route.needs_phone then v_phone end,
+            coalesce(begin_payment.save_method, false), v_saved.id is not null, v_saved.id,
             v_order.total_price, v_order.currency
         )
         returning p.* into v_payment;
-        v_is_new := true;
+        -- Known before any gateway is: its notices may come before its answer.
+        v_webhook_token := encode(extensions.gen_random_bytes(16), 'hex');
+        insert into private.payment_tokens (payment_id, webhook_token)
+        values (v_payment.id, v_webhook_token);
         update public.orders as o
         set expires_at = greatest(
             o.expires_at, least(now() + private.hold_duration(), o.created_at + interval '2 hours')
@@ -166,12 +197,26 @@ begin
         perform private.follow_payment(v_payment.id);
         perform private.act_as('user', v_order.user_id);
         perform private.log_order_event(v_order.id, v_order.user_id, 'payment_begun');
+        perform private.log_payment_event(
+            v_payment, 'begun',
+            jsonb_build_object(
+                'gateway', v_payment.gateway, 'method', v_payment.method,
+                'amount', v_payment.amount, 'currency', v_payment.currency
+            )
+        );
         -- Polled from here on: whatever happens to the caller next, somebody asks the gateway.
         perform private.schedule_payment_check(v_payment.id, interval '15 seconds');
     end if;
 
     return private.payment_as_json(v_payment) || jsonb_build_object(
-        'is_new', v_is_new,
+        'is_new', v_webhook_token is not null,
+        'webhook_token', v_webhook_token,
+        'save_method', v_payment.save_method,
+        'saved_method_token', (
+            select t.token
+            from private.saved_payment_method_tokens as t
+            where t.saved_payment_method_id = v_payment.saved_payment_method_id
+        ),
         'order_number', v_order.order_number,
         'country', v_order.country,
         'language', v_order.language,
@@ -187,7 +232,8 @@ create or replace function service.record_payment_started(
     gateway_transaction_id text,
     action jsonb,
     expires_at timestamptz,
-    webhook_token text default null
+    webhook_token text default null,
+    gateway_session text default null
 )
 returns jsonb
 language plpgsql
@@ -197,31 +243,59 @@ as $$
 declare
     v_payment public.payments;
     v_transaction_id text := record_payment_started.gateway_transaction_id;
+    v_session text := record_payment_started.gateway_session;
 begin
     v_payment := private.lock_payment(record_payment_started.payment_id);
     if record_payment_started.webhook_token is not null then
-        insert into private.payment_tokens as t (payment_id, webhook_token)
-        values (record_payment_started.payment_id, record_payment_started.webhook_token)
-        on conflict on constraint payment_tokens_pkey do update
-        set webhook_token = excluded.webhook_token;
+        insert into private.payment_tokens (payment_id, webhook_token, is_of_gateway)
+        values (record_payment_started.payment_id, record_payment_started.webhook_token, true)
+        on conflict on constraint payment_tokens_pkey do nothing;
     end if;
     if private.is_foreign_transaction(
         v_payment, record_payment_started.gateway_transaction_id
     ) then
         v_transaction_id := null;
         perform private.open_payment_exception(
-            v_payment.id, 'ambiguous_reference', record_payment_started.gateway_transaction_id
+            kind => 'ambiguous_reference', payment_id => v_payment.id,
+            detail => 'the gateway gave a transaction that is another attempt''s',
+            evidence => jsonb_build_object(
+                'gateway_transaction_id', record_payment_started.gateway_transaction_id
+            )
         );
+    end if;
+    if exists (
+        select from public.payments as p
+        where p.gateway = v_payment.gateway
+            and p.gateway_session = v_session
+            and p.id <> v_payment.id
+    ) then
+        perform private.open_payment_exception(
+            kind => 'ambiguous_reference', payment_id => v_payment.id,
+            detail => 'the gateway gave a session that is another attempt''s',
+            evidence => jsonb_build_object('gateway_session', v_session)
+        );
+        v_session := null;
     end if;
     -- The webhook may have been faster: an end that is known already stays.
     update public.payments as p
     set status = case when p.status = 'pending' then 'processing' else p.status end,
         gateway_transaction_id = coalesce(p.gateway_transaction_id, v_transaction_id),
+        gateway_session = coalesce(p.gateway_session, v_session),
         action = record_payment_started.action,
         expires_at = record_payment_started.expires_at
     where p.id = record_payment_started.payment_id
     returning p.* into strict v_payment;
     perform private.follow_payment(v_payment.id);
+    perform private.act_as('gateway');
+    perform private.log_payment_event(
+        v_payment, 'started',
+        jsonb_build_object(
+            'action', v_payment.action ->> 'action',
+            'gateway_transaction_id', v_payment.gateway_transaction_id,
+            'gateway_session', v_payment.gateway_session,
+            'expires_at', v_payment.expires_at
+        )
+    );
     return private.payment_as_json(v_payment);
 end
 $$;
@@ -236,9 +310,7 @@ set search_path = ''
 as $$
 declare
     v_payment public.payments;
-    v_reason text := left(
-        regexp_replace(record_payment_start_failed.reason, '[[:cntrl:]]+', ' ', 'g'), 300
-    );
+    v_reason text := private.clean_words(record_payment_start_failed.reason);
 begin
     v_payment := private.lock_payment(record_payment_start_failed.payment_id);
     if record_payment_start_failed.outcome = 'nothing_created' and v_payment.status = 'pending' then
@@ -248,11 +320,17 @@ begin
         returning p.* into v_payment;
         perform private.follow_payment(v_payment.id);
     else
+        -- Nobody saw a page to pay on: once the gateway denies it, it need not be waited for long.
         update public.payments as p
-        set failure_reason = v_reason
-        where p.id = v_payment.id and p.status = 'pending'
-        returning p.* into v_payment;
+        set failure_reason = v_reason,
+            expires_at = coalesce(p.expires_at, now() + interval '15 minutes')
+        where p.id = v_payment.id and p.status = 'pending';
     end if;
+    perform private.act_as('gateway');
+    perform private.log_payment_event(
+        v_payment, 'not_started',
+        jsonb_build_object('outcome', record_payment_start_failed.outcome, 'reason', v_reason)
+    );
     return private.payment_as_json(private.lock_payment(record_payment_start_failed.payment_id));
 end
 $$;
@@ -274,7 +352,13 @@ begin
     if not found then
         perform private.fail('payment_not_found', payment_status.payment_id::text);
     end if;
-    return private.payment_as_json(v_payment);
+    return private.payment_as_json(v_payment) || jsonb_build_object(
+        'refunds', (
+            select coalesce(jsonb_agg(private.refund_as_json(r) order by r.created_at), '[]')
+            from public.refunds as r
+            where r.payment_id = v_payment.id
+        )
+    );
 end
 $$;
 
@@ -290,29 +374,38 @@ as $$
     where p.id = payment_return.payment_id
 $$;
 
-revoke all on function service.begin_payment(uuid, uuid, text, text, text [], text []) from public;
+revoke all on function service.begin_payment(
+    uuid, uuid, text, text, text [], text [], boolean, uuid
+) from public;
 revoke all on function service.record_payment_started(
-    uuid, text, jsonb, timestamptz, text
+    uuid, text, jsonb, timestamptz, text, text
 ) from public;
 revoke all on function service.record_payment_start_failed(uuid, text, text) from public;
 revoke all on function service.payment_status(uuid, uuid) from public;
 revoke all on function service.payment_return(uuid) from public;
-grant execute on function service.begin_payment(uuid, uuid, text, text, text [], text [])
-to mallgram_service;
-grant execute on function service.record_payment_started(uuid, text, jsonb, timestamptz, text)
-to mallgram_service;
+grant execute on function service.begin_payment(
+    uuid, uuid, text, text, text [], text [], boolean, uuid
+) to mallgram_service;
+grant execute on function service.record_payment_started(
+    uuid, text, jsonb, timestamptz, text, text
+) to mallgram_service;
 grant execute on function service.record_payment_start_failed(uuid, text, text)
 to mallgram_service;
 grant execute on function service.payment_status(uuid, uuid) to mallgram_service;
 grant execute on function service.payment_return(uuid) to mallgram_service;
 
-comment on function service.begin_payment(uuid, uuid, text, text, text [], text []) is
+comment on function service.begin_payment(
+    uuid, uuid, text, text, text [], text [], boolean, uuid
+) is
 'Opens (or finds again, is_new false) the attempt to pay actor_id''s order on the first route '
-'among '
-'gateways less excluded, and schedules the first check. Definer because payments are closed to the '
-'service. Errors: order_not_found, order_not_payable, payment_method_unknown, '
-'payment_method_unavailable, payment_phone_required, payment_phone_invalid.';
-comment on function service.record_payment_started(uuid, text, jsonb, timestamptz, text) is
+'among gateways less excluded, and schedules the first check. webhook_token (with a new attempt '
+'only) belongs into the address that the gateway is given. saved_method_id: pay with that saved '
+'method. Definer because payments are closed to the service. Errors: order_not_found, '
+'order_not_payable, payment_method_unknown, payment_method_unavailable, payment_phone_required, '
+'payment_phone_invalid, saved_method_not_found.';
+comment on function service.record_payment_started(
+    uuid, text, jsonb, timestamptz, text, text
+) is
 'The gateway accepted: what the payer does next is kept for whoever asks again. Definer because '
 'payments are closed to the service.';
 comment on function service.record_payment_start_failed(uuid, text, text) is

@@ -1,21 +1,30 @@
 -- The inbox of gateways' notices, kept raw. A row is stored once, acknowledged, then worked on.
 
 create table private.payment_tokens (
-    payment_id uuid primary key references public.payments (id) on delete cascade,
-    webhook_token text not null
+    payment_id uuid not null references public.payments (id) on delete cascade,
+    webhook_token text not null,
+    is_of_gateway boolean not null default false,
+    primary key (payment_id, webhook_token)
 );
 
 alter table private.payment_tokens enable row level security;
 
+create unique index payment_tokens_payment_id_key on private.payment_tokens (payment_id)
+where not is_of_gateway;
+create index payment_tokens_webhook_token_idx on private.payment_tokens (webhook_token);
+
 comment on table private.payment_tokens is
-'Secrets that a gateway gave for one payment, by which its notices are known to be genuine.';
+'Secrets by which notices of one payment are known to be genuine: ours, a part of the address that '
+'the gateway was given, and the gateway''s own where it has one.';
 
 create table private.webhook_events (
     id uuid primary key default gen_random_uuid(),
     gateway text not null,
     dedupe_key text not null,
     event_type text not null,
+    kind text not null default 'payment',
     payment_id uuid references public.payments (id) on delete restrict,
+    refund_id uuid references public.refunds (id) on delete restrict,
     raw text not null,
     headers jsonb not null default '{}',
     request_id text,
@@ -24,20 +33,27 @@ create table private.webhook_events (
     outcome text,
     detail text,
     constraint webhook_events_dedupe_key_key unique (gateway, dedupe_key),
+    constraint webhook_events_kind_is_known
+    check (kind in ('payment', 'refund', 'payout', 'other')),
     constraint webhook_events_handled_has_outcome
-    check ((handled_at is null) = (outcome is null))
+    check ((handled_at is null) = (outcome is null)),
+    constraint webhook_events_holds_no_card_number check (not private.holds_card_number(raw))
 );
 
 alter table private.webhook_events enable row level security;
 
 create index webhook_events_payment_id_idx on private.webhook_events (payment_id);
+create index webhook_events_refund_id_idx on private.webhook_events (refund_id)
+where refund_id is not null;
 create index webhook_events_received_at_idx on private.webhook_events (received_at);
 
 comment on table private.webhook_events is
 'Verified notices of gateways, as received. payment_id is null when no payment has their '
 'reference.';
 
-create or replace function service.webhook_secrets(gateway text, "references" text [])
+create or replace function service.webhook_secrets(
+    gateway text, "references" text [], tokens text [] default '{}'
+)
 returns jsonb
 language sql
 stable
@@ -53,75 +69,181 @@ as $$
     from public.payments as p
     inner join private.payment_tokens as t on p.id = t.payment_id
     where p.gateway = webhook_secrets.gateway
-        and (
-            p.reference = any(webhook_secrets."references")
-            or p.gateway_transaction_id = any(webhook_secrets."references")
+        and p.id in (
+            select r.id
+            from public.payments as r
+            where r.gateway = webhook_secrets.gateway
+                and r.reference = any(webhook_secrets."references")
+            union all
+            select r.id
+            from public.payments as r
+            where r.gateway = webhook_secrets.gateway
+                and r.gateway_transaction_id = any(webhook_secrets."references")
+            union all
+            select r.id
+            from public.payments as r
+            where r.gateway = webhook_secrets.gateway
+                and r.gateway_session = any(webhook_secrets."references")
+            union all
+            select k.payment_id
+            from private.payment_tokens as k
+            where k.webhook_token = any(webhook_secrets.tokens)
         )
 $$;
 
-create or replace function service.record_webhook_event(
-    gateway text,
-    dedupe_key text,
-    event_type text,
-    payment_references text [],
-    raw text,
-    headers jsonb,
-    request_id text
-)
+create or replace function service.record_webhook_events(events jsonb)
 returns jsonb
 language plpgsql
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
-    v_payments uuid [];
-    v_event_id uuid;
+    v_stored jsonb;
+    v_ambiguous jsonb;
 begin
-    select array_agg(p.id)
-    into v_payments
-    from public.payments as p
-    where p.gateway = record_webhook_event.gateway
-        and (
-            p.reference = any(record_webhook_event.payment_references)
-            or p.gateway_transaction_id = any(record_webhook_event.payment_references)
-        );
+    with noticed as materialized (
+        select n.*
+        from rows from (
+            jsonb_to_recordset(record_webhook_events.events) as (
+                gateway text, dedupe_key text, event_type text, kind text,
+                payment_references text [], webhook_token text, raw text, headers jsonb,
+                request_id text
+            )
+        ) with ordinality as n (
+            gateway, dedupe_key, event_type, kind, payment_references, webhook_token, raw, headers,
+            request_id, place
+        )
+    ),
 
-    insert into private.webhook_events (
-        gateway, dedupe_key, event_type, payment_id, raw, headers, request_id, handled_at, outcome
+    matched as (
+        select
+            n.*,
+            r.id as refund_id,
+            coalesce(
+                f.payments, case when r.id is not null then array[r.payment_id] end
+            ) as payments
+        from noticed as n
+        cross join lateral (
+            select array_agg(distinct k.id) as payments
+            from (
+                select p.id
+                from public.payments as p
+                where p.gateway = n.gateway and p.reference = any(n.payment_references)
+                union all
+                select p.id
+                from public.payments as p
+                where p.gateway = n.gateway
+                    and p.gateway_transaction_id = any(n.payment_references)
+                union all
+                select p.id
+                from public.payments as p
+                where p.gateway = n.gateway and p.gateway_session = any(n.payment_references)
+                union all
+                select p.id
+                from private.payment_tokens as t
+                inner join public.payments as p on t.payment_id = p.id
+                where t.webhook_token = n.webhook_token and p.gateway = n.gateway
+            ) as k
+        ) as f
+        left join lateral (
+            select q.id, q.payment_id
+            from public.refunds as q
+            where n.kind in ('refund', 'payout')
+                and q.gateway = n.gateway
+                and (
+                    q.reference = any(n.payment_references)
+                    or q.gateway_refund_id = any(n.payment_references)
+                )
+            limit 1
+        ) as r on true
+    ),
+
+    -- In the order of their key: two calls at once wait for each other one way round only.
+    stored as (
+        insert into private.webhook_events as e (
+            gateway, dedupe_key, event_type, kind, payment_id, refund_id, raw, headers, request_id,
+            handled_at, outcome
+        )
+        select
+            m.gateway, m.dedupe_key, m.event_type, coalesce(m.kind, 'payment'),
+            case when cardinality(m.payments) = 1 then m.payments[1] end,
+            m.refund_id,
+            -- one odd notice must not keep the others of its batch out
+            case
+                when private.holds_card_number(m.raw) then regexp_replace(m.raw, '[0-9]+', '…', 'g')
+                else coalesce(m.raw, '')
+            end,
+            case
+                when private.holds_card_number(m.headers::text) then '{}'
+                else coalesce(m.headers, '{}')
+            end,
+            m.request_id,
+            case when cardinality(m.payments) > 1 then now() end,
+            case when cardinality(m.payments) > 1 then 'ambiguous_reference' end
+        from matched as m
+        order by m.gateway, m.dedupe_key, m.place
+        on conflict on constraint webhook_events_dedupe_key_key do nothing
+        returning e.id, e.gateway, e.dedupe_key, e.request_id, e.outcome
+    ),
+
+    emitted as (
+        -- before every poll that is due: a payer waits for this
+        insert into private.outbox (job, args, dedupe_key, request_id, available_at)
+        select
+            'handle_webhook', jsonb_build_object('event_id', s.id), 'handle_webhook/' || s.id,
+            s.request_id, now() - interval '1 hour'
+        from stored as s
+        where s.outcome is null
     )
-    values (
-        record_webhook_event.gateway,
-        record_webhook_event.dedupe_key,
-        record_webhook_event.event_type,
-        case when cardinality(v_payments) = 1 then v_payments[1] end,
-        record_webhook_event.raw,
-        record_webhook_event.headers,
-        record_webhook_event.request_id,
-        case when cardinality(v_payments) > 1 then now() end,
-        case when cardinality(v_payments) > 1 then 'ambiguous_reference' end
-    )
-    on conflict on constraint webhook_events_dedupe_key_key do nothing
-    returning id into v_event_id;
 
-    if v_event_id is null then
-        select e.id into strict v_event_id
-        from private.webhook_events as e
-        where e.gateway = record_webhook_event.gateway
-            and e.dedupe_key = record_webhook_event.dedupe_key;
-        return jsonb_build_object('event_id', v_event_id, 'is_new', false);
-    end if;
+    select
+        jsonb_agg(
+            jsonb_build_object(
+                'event_id', s.id,
+                'is_new', s.id is not null
+                and m.place = (
+                    select min(o.place) from noticed as o
+                    where o.gateway = m.gateway and o.dedupe_key = m.dedupe_key
+                )
+            )
+            order by m.place
+        ),
+        jsonb_agg(jsonb_build_object('event_id', s.id, 'payments', to_jsonb(m.payments)))
+        filter (where s.outcome is not null)
+    into v_stored, v_ambiguous
+    from matched as m
+    left join stored as s on m.gateway = s.gateway and m.dedupe_key = s.dedupe_key;
 
-    if cardinality(v_payments) > 1 then
-        insert into private.payment_exceptions (payment_id, kind, detail)
-        select p, 'ambiguous_reference', v_event_id::text from unnest(v_payments) as p
-        on conflict on constraint payment_exceptions_payment_id_kind_key do nothing;
-    else
-        perform private.emit(
-            'handle_webhook', jsonb_build_object('event_id', v_event_id),
-            'handle_webhook/' || v_event_id, now(), record_webhook_event.request_id, true
-        );
+    if v_stored @> '[{"is_new": true}]' then
+        notify outbox;
     end if;
-    return jsonb_build_object('event_id', v_event_id, 'is_new', true);
+    if v_ambiguous is not null then
+        perform private.open_payment_exception(
+            kind => 'ambiguous_reference', payment_id => p::uuid,
+            event_id => (a ->> 'event_id')::uuid, detail => 'one notice names several payments'
+        )
+        from jsonb_array_elements(v_ambiguous) as a,
+            jsonb_array_elements_text(a -> 'payments') as p;
+    end if;
+    -- What was stored before: its id is seen by a statement that begins after the other's commit.
+    if v_stored @> '[{"event_id": null}]' then
+        select
+            jsonb_agg(
+                case
+                    when s.stored ->> 'event_id' is not null then s.stored
+                    else jsonb_build_object('event_id', e.id, 'is_new', false)
+                end
+                order by s.place
+            )
+        into v_stored
+        from jsonb_array_elements(v_stored) with ordinality as s (stored, place)
+        inner join jsonb_array_elements(record_webhook_events.events)
+            with ordinality as n (event, place) on s.place = n.place
+        left join private.webhook_events as e
+            on e.gateway = n.event ->> 'gateway' and e.dedupe_key = n.event ->> 'dedupe_key';
+    end if;
+    return v_stored;
 end
 $$;
 
@@ -137,9 +259,17 @@ as $$
             'event_id', e.id,
             'gateway', e.gateway,
             'event_type', e.event_type,
+            'kind', e.kind,
             'payment_id', e.payment_id,
+            'refund_id', e.refund_id,
+            'raw', e.raw,
             'reference', p.reference,
             'gateway_transaction_id', p.gateway_transaction_id,
+            'gateway_session', p.gateway_session,
+            'amount', p.amount,
+            'currency', p.currency,
+            'method', p.method,
+            'started_at', p.created_at,
             'handled', e.handled_at is not null
         )
     from private.webhook_events as e
@@ -151,42 +281,56 @@ create or replace function service.record_webhook_handled(
     event_id uuid, outcome text, detail text default null
 )
 returns jsonb
-language sql
+language plpgsql
 security definer
 set search_path = ''
 as $$
+declare
+    v_event private.webhook_events;
+begin
     update private.webhook_events as e
     set handled_at = now(),
         outcome = record_webhook_handled.outcome,
-        detail = left(record_webhook_handled.detail, 500)
+        detail = case
+            when private.holds_card_number(record_webhook_handled.detail)
+                then private.clean_words(record_webhook_handled.detail)
+            else left(record_webhook_handled.detail, 500)
+        end
     where e.id = record_webhook_handled.event_id and e.handled_at is null
-    returning null::jsonb
+    returning e.* into v_event;
+    -- Money, perhaps, and nobody here it belongs to.
+    if v_event.payment_id is null and v_event.kind in ('payment', 'refund') then
+        perform private.open_payment_exception(
+            kind => 'unmatched_notice', event_id => v_event.id,
+            detail => v_event.gateway || ' speaks of a payment that is not known here'
+        );
+    end if;
+    return null;
+end
 $$;
 
-revoke all on function service.webhook_secrets(text, text []) from public;
-revoke all on function service.record_webhook_event(
-    text, text, text, text [], text, jsonb, text
-) from public;
+revoke all on function service.webhook_secrets(text, text [], text []) from public;
+revoke all on function service.record_webhook_events(jsonb) from public;
 revoke all on function service.begin_webhook_event(uuid) from public;
 revoke all on function service.record_webhook_handled(uuid, text, text) from public;
-grant execute on function service.webhook_secrets(text, text []) to mallgram_service;
-grant execute on function service.record_webhook_event(
-    text, text, text, text [], text, jsonb, text
-) to mallgram_service;
+grant execute on function service.webhook_secrets(text, text [], text []) to mallgram_service;
+grant execute on function service.record_webhook_events(jsonb) to mallgram_service;
 grant execute on function service.begin_webhook_event(uuid) to mallgram_service;
 grant execute on function service.record_webhook_handled(uuid, text, text) to mallgram_service;
 
-comment on function service.webhook_secrets(text, text []) is
-'[{payment_id, webhook_token}] of the payments with these references at the gateway. Definer '
+comment on function service.webhook_secrets(text, text [], text []) is
+'[{payment_id, webhook_token}] of the gateway''s payments with these references or tokens. Definer '
 'because tokens are closed to everyone.';
-comment on function service.record_webhook_event(
-    text, text, text, text [], text, jsonb, text
-) is
-'Stores a verified notice once under (gateway, dedupe_key) and emits its job: {event_id, is_new}. '
-'References of two payments open an exception and apply nothing. Definer because the inbox is '
-'closed to the service.';
+comment on function service.record_webhook_events(jsonb) is
+'Stores verified notices once each under (gateway, dedupe_key) and emits their jobs, all or none: '
+'[{event_id, is_new}] in the order of events [{gateway, dedupe_key, event_type, kind, '
+'payment_references [], webhook_token, raw, headers, request_id}]. kind: payment, refund or payout '
+'(references are looked up among refunds, too), other. References of two payments open an '
+'exception and apply nothing. Definer because the inbox is closed to the service.';
 comment on function service.begin_webhook_event(uuid) is
-'{event_id, gateway, event_type, payment_id, reference, gateway_transaction_id, handled}. Definer '
+'{event_id, gateway, event_type, kind, payment_id, refund_id, raw, reference, '
+'gateway_transaction_id, gateway_session, amount, currency, method, started_at, handled}. Definer '
 'because the inbox is closed to the service.';
 comment on function service.record_webhook_handled(uuid, text, text) is
-'Stamps handled_at, once. Definer because the inbox is closed to the service.';
+'Stamps handled_at, once; a notice of a payment or refund that belongs to nobody goes before a '
+'person. Definer because the inbox is closed to the service.';

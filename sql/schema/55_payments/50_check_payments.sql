@@ -70,9 +70,29 @@ begin
     end if;
     if v_wait is null then
         update public.payments as p set next_check_at = null where p.id = v_payment.id;
-        if v_payment.status in ('pending', 'processing') then
+        if v_payment.status in ('pending', 'processing')
+            and v_payment.collected_amount is null
+            and record_payment_check.outcome = 'not_found' then
+            -- The gateway answers and knows nothing of it: a page that was never opened.
+            update public.payments as p
+            set status = 'failed', failure_reason = 'unknown_at_gateway'
+            where p.id = v_payment.id
+            returning p.* into v_payment;
+            perform private.follow_payment(v_payment.id);
+            perform private.log_payment_event(
+                v_payment, 'failed', jsonb_build_object('reason', v_payment.failure_reason)
+            );
+        elsif v_payment.status in ('pending', 'processing') then
+            -- Money in quarantine comes back to the desk if somebody had only asked again.
             perform private.open_payment_exception(
-                v_payment.id, 'unknown_outcome', record_payment_check.outcome
+                kind => case
+                    when v_payment.collected_amount is null then 'unknown_outcome'
+                    when v_payment.collected_currency <> v_payment.currency
+                        then 'currency_mismatch'
+                    else 'amount_mismatch'
+                end,
+                payment_id => v_payment.id,
+                detail => record_payment_check.outcome
             );
         end if;
         return jsonb_build_object('next_check_at', null);
@@ -91,9 +111,10 @@ set search_path = ''
 as $$
 declare
     v_payment_id uuid;
+    v_payment public.payments;
     v_swept jsonb := '[]'::jsonb;
 begin
-    -- A check that was lost (its outbox row died) is asked for anew.
+    -- A check that was lost (its outbox row died) is asked for anew; too old, it is a person's.
     for v_payment_id in
         select p.id
         from public.payments as p
@@ -101,10 +122,21 @@ begin
             and p.next_check_at < now() - interval '15 minutes'
         order by p.next_check_at
         limit claim_payment_sweep.batch
-        for no key update skip locked
     loop
-        update public.payments as p set checks = p.checks + 1 where p.id = v_payment_id;
-        perform private.schedule_payment_check(v_payment_id, interval '0');
+        v_payment := private.lock_payment(v_payment_id);
+        -- settled or asked about while this waited for the lock
+        continue when v_payment.status not in ('pending', 'processing')
+            or v_payment.next_check_at is null
+            or v_payment.next_check_at >= now() - interval '15 minutes';
+        if exists (
+            select from public.payments as p
+            where p.id = v_payment_id and p.created_at < now() - interval '25 hours'
+        ) then
+            perform service.record_payment_check(v_payment_id, 'check_lost');
+        else
+            update public.payments as p set checks = p.checks + 1 where p.id = v_payment_id;
+            perform private.schedule_payment_check(v_payment_id, interval '0');
+        end if;
         v_swept := v_swept || to_jsonb(v_payment_id);
     end loop;
     return v_swept;

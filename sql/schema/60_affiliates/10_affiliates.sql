@@ -18,6 +18,8 @@ create table public.affiliates (
     constraint affiliates_payout_channel_is_known check (payout_channel in ('mtn', 'kora')),
     constraint affiliates_payout_is_whole
     check (num_nonnulls(payout_channel, payout_account) in (0, 2)),
+    constraint affiliates_holds_no_card_number
+    check (not private.holds_card_number(concat_ws(' / ', payout_account, note))),
     constraint affiliates_texts_are_one_line
     check (concat(payout_account, note) ~ '^[^[:cntrl:]]*$')
 );

@@ -35,6 +35,56 @@ revoke all on function private.emit_placed(public.orders) from public;
 comment on function private.emit_placed(public.orders) is
 'What place_order leaves behind: the event and the mail of a new order of the caller''s own.';
 
+create or replace function private.alert_admins(exception_id uuid)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    insert into public.notifications (user_id, kind, data)
+    select
+        a.user_id, 'exception_opened',
+        jsonb_build_object(
+            'exception_id', e.id, 'kind', e.kind, 'order_id', e.order_id, 'detail', e.detail
+        )
+    from private.payment_exceptions as e
+    cross join public.admins as a
+    where e.id = alert_admins.exception_id;
+    perform private.emit_email('exception_opened', a.user_id, null, alert_admins.exception_id)
+    from public.admins as a;
+end
+$$;
+
+create or replace function private.emit_refunded(refund public.refunds)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    insert into public.notifications (user_id, kind, data)
+    values (
+        emit_refunded.refund.user_id, 'refund_sent',
+        jsonb_build_object(
+            'order_id', emit_refunded.refund.order_id,
+            'amount', emit_refunded.refund.amount,
+            'currency', emit_refunded.refund.currency
+        )
+    );
+    perform private.emit_email(
+        'refund_sent', emit_refunded.refund.user_id, emit_refunded.refund.order_id,
+        null, emit_refunded.refund.id
+    );
+end
+$$;
+
+revoke all on function private.alert_admins(uuid) from public;
+revoke all on function private.emit_refunded(public.refunds) from public;
+
+comment on function private.alert_admins(uuid) is
+'A mail and a message to every admin about a row of the exception desk.';
+comment on function private.emit_refunded(public.refunds) is
+'A mail and a message to the shopper whose money went back.';
+
 create or replace function private.tg_orders__emit_messages()
 returns trigger
 language plpgsql

@@ -1,8 +1,9 @@
 -- A paid order counts one use of its code; a full block of an affiliate's code earns a commission.
+-- An order whose money wholly went back counts no more.
 begin;
 \ir ../_helpers.psql
 \ir ../payments/_payments.psql
-select plan(37);
+select plan(61);
 
 -- given affiliates with blocks of 100, of 3 and of 1, an admin, and orders to count
 select tests.make_user('amina', 'fr', 'CM');
@@ -220,15 +221,105 @@ select results_eq(
 );
 select is(tests.earned('CHIOMA'), '102', 'and it is counted');
 
+-- Money that went back ----------------------------------------------------------------------------
+-- given lee's code, whose blocks are of two, and three paid orders of it
+
+select tests.make_admin('ada');
+select tests.make_affiliate('lee', threshold_uses => 2, commission => 700);
+select tests.make_promo_code('LEE10', 'lee', usage_limit => 3, per_user_limit => 3);
+create function tests.pay_with_code(name text) returns text
+language plpgsql as $$
+begin
+    perform tests.place_order(
+        pay_with_code.name, 'amina', jsonb_build_array(tests.item('shoe', 1)), 'CM', 'LEE10'
+    );
+    return tests.pay(pay_with_code.name) ->> 'order_status';
+end
+$$;
+create function tests.give_back(order_name text, amount numeric default null) returns text
+language plpgsql as $$
+declare
+    v_refund jsonb := tests.as_service(format(
+        'service.begin_refund(%L, %L, %L, null, ''scratched'', %L)', tests.id('ada'),
+        tests.id('payment-of-' || give_back.order_name), give_back.amount,
+        concat('key-', give_back.order_name, '-', give_back.amount)
+    ));
+begin
+    return tests.as_service(format(
+        'service.apply_refund_result(%L, ''refunded'', %L, ''XAF'', null, null, ''poll'', null)',
+        v_refund ->> 'refund_id', v_refund ->> 'amount'
+    )) ->> 'status';
+end
+$$;
+create function tests.reversed() returns text
+language sql stable as $$
+    select string_agg(
+        n.name || case when s.reversed_at = now() then ' reversed' else '' end, ', '
+        order by n.name
+    )
+    from public.affiliate_stats as s
+    inner join tests.names as n on s.order_id = n.id
+    where s.promo_code_id = tests.id('LEE10')
+$$;
+create function tests.owed() returns numeric
+language sql stable as $$
+    select coalesce(-sum(e.amount), 0)
+    from private.ledger_entries as e
+    inner join private.ledger_transactions as t on e.transaction_id = t.id
+    inner join public.affiliate_payouts as o on t.subject_id = o.id
+    where o.promo_code_id = tests.id('LEE10') and e.account = 'commissions_payable'
+$$;
+select is(tests.pay_with_code('lee-' || n), 'paid', format('given paid order %s', n))
+from generate_series(1, 2) as n;
+select is(tests.earned('LEE10'), '2: 1 lee 700.00 XAF pending', 'which close block 1');
+select is(tests.owed(), 700.00, 'and are owed for');
+select is(tests.give_back('lee-2', 500), 'refunded', 'when a part of one goes back');
+select is(tests.earned('LEE10'), '2: 1 lee 700.00 XAF pending', 'it counts all the same');
+select is(tests.give_back('lee-2'), 'refunded', 'when the rest of it goes back');
+select is(tests.earned('LEE10'), '1: 1 lee 700.00 XAF cancelled',
+    'it counts no more, and the block it had closed is withdrawn');
+select is(tests.reversed(), 'lee-1, lee-2 reversed', 'its statistic says when');
+select is(tests.owed(), 0.00, 'nothing is owed any more');
+select tests.act_as('amina');
+select is(
+    (public.cancel_order(tests.id('lee-2'))).status::text, 'cancelled',
+    'given it is cancelled after that'
+);
+select tests.act_as_owner();
+select is(tests.earned('LEE10'), '1: 1 lee 700.00 XAF cancelled', 'its use is given back once');
+update public.affiliates set default_commission_amount = 800 where user_id = tests.id('lee');
+select is(tests.pay_with_code('lee-3'), 'paid', 'given another is paid');
+select is(tests.earned('LEE10'), '2: 1 lee 800.00 XAF pending',
+    'the block is owed anew, at the commission of that day');
+select is(tests.owed(), 800.00, 'and in the books');
+update public.affiliate_payouts set payout_status = 'approved'
+where promo_code_id = tests.id('LEE10');
+select is(tests.pay_with_code('lee-4'), 'paid', 'given it is approved, and a fourth order is paid');
+select tests.act_as('amina');
+select is(
+    (public.cancel_order(tests.id(n.name))).status::text, 'cancelled',
+    format('given %s is cancelled', n.name)
+)
+from (values ('lee-3'), ('lee-4')) as n (name);
+select tests.act_as_owner();
+select is(tests.earned('LEE10'), '1: 1 lee 800.00 XAF approved',
+    'what was approved stays, whatever goes back later');
+select is(tests.owed(), 800.00, 'and is owed still');
+select is(tests.pay_with_code('lee-5'), 'paid', 'given a fifth, whose use was free again');
+select is(tests.earned('LEE10'), '2: 1 lee 800.00 XAF approved', 'no block is paid for twice');
+select is(tests.reversed(), 'lee-1, lee-2 reversed, lee-3 reversed, lee-4 reversed, lee-5',
+    'the statistics are those of the orders that count');
+
 -- What is counted is what is there ----------------------------------------------------------------
 
 select is(
     (select p.usage_count::bigint - (
-        select count(*) from public.affiliate_stats as s where s.promo_code_id = p.id)
+        select count(*) from public.affiliate_stats as s
+        where s.promo_code_id = p.id and s.reversed_at is null)
      from public.promo_codes as p where p.id = tests.id(c.code)),
     0::bigint, format('the uses of %s are its statistics', c.code)
 )
-from (values ('PAT10'), ('PAT20'), ('SAM10'), ('KIM10'), ('CHIOMA')) as c (code);
+from (values ('PAT10'), ('PAT20'), ('SAM10'), ('KIM10'), ('CHIOMA'), ('LEE10')) as c (code);
 
 select * from finish();
 rollback;

@@ -2,7 +2,7 @@
 -- them those of the seed; and who counts as an affiliate.
 begin;
 \ir ../_helpers.psql
-select plan(68);
+select plan(70);
 
 -- given two affiliates and an admin with a code each, an order and its statistic, a payout
 select tests.make_user('amina', 'fr', 'CM');
@@ -102,7 +102,12 @@ from (
     ('affiliates_payout_is_whole', 'payout_channel = ''mtn''', 'a channel without an account'),
     ('affiliates_payout_is_whole', 'payout_account = ''+237650000000''',
         'an account without a channel'),
-    ('affiliates_texts_are_one_line', 'note = E''a\nb''', 'a note of two lines')
+    ('affiliates_texts_are_one_line', 'note = E''a\nb''', 'a note of two lines'),
+    ('affiliates_holds_no_card_number',
+        'payout_channel = ''kora'', payout_account = ''4111 1111 1111 1111''',
+        'a payout to a card number'),
+    ('affiliates_holds_no_card_number', 'note = ''card 4111111111111111''',
+        'a note of a card number')
 ) as c (constraint_name, assignment, title);
 insert into tests.breaks
 select

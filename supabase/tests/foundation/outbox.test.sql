@@ -249,10 +249,13 @@ select results_eq(
     $$
     values
     ('archive', 'maintenance', 3),
+    ('check_invariants', 'maintenance', 3),
+    ('check_refund', 'payments', 8),
     ('handle_webhook', 'payments', 12),
     ('reconcile_payments', 'payments', 8),
     ('release_holds', 'maintenance', 3),
-    ('send_email', 'mail', 12)
+    ('send_email', 'mail', 12),
+    ('send_refund', 'payments', 8)
     $$,
     'each job has its queue and its number of attempts'
 );

@@ -95,6 +95,7 @@ select results_eq(
     $$
     values
     ('archive', interval '7 days'),
+    ('check_invariants', interval '1 day'),
     ('reconcile_payments', interval '15 minutes'),
     ('release_holds', interval '1 minute')
     $$,

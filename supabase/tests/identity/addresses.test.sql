@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(32);
+select plan(38);
 
 -- given an address as it is given in Douala
 select tests.make_user('amina', 'fr', 'CM');
@@ -46,6 +46,16 @@ select tests.violates(
     f.rule, f.title
 )
 from fields as f;
+select tests.refuses(
+    format(
+        'update public.addresses set %I = %L where id = tests.id(%L)', f.field,
+        'by 4111-1111-1111-1111', 'home'
+    ),
+    'PT400 card_number_refused',
+    format('no card number in %s, and the refusal repeats none', f.field), ''
+)
+from unnest(array['label', 'recipient_name', 'city', 'district', 'landmark', 'line1'])
+    as f (field);
 select tests.violates(
     $$update public.addresses set latitude = 90.1, longitude = 0 where id = tests.id('home')$$,
     'addresses_position_is_on_earth', 'a latitude is on earth'

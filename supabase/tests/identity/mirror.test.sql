@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(32);
+select plan(33);
 
 -- Signs somebody up with this metadata and answers the row that the shop keeps.
 create function tests.sign_up(name text, metadata jsonb, email text default null)
@@ -37,6 +37,15 @@ select results_eq(
     $$,
     $$values ('local.mirror@example.test', 'Aïcha Ngoé', '+27821234567', 'ZA', 'en')$$,
     'metadata that is an object written into a JSON string is read'
+);
+select results_eq(
+    $$
+    select * from tests.sign_up('card', '{
+        "full_name": "4111 1111 1111 1111", "phone": "4111111111111111", "language": "4111"
+    }')
+    $$,
+    $$values ('card.mirror@example.test', null::text, null::text, null::text, 'en')$$,
+    'a card number in metadata is not kept, and keeps nobody from signing up'
 );
 select results_eq(
     $$

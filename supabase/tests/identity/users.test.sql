@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(12);
+select plan(13);
 
 select tests.make_user('amina', 'fr', 'CM');
 select tests.make_user('binta');
@@ -14,6 +14,10 @@ select tests.violates(
 select tests.violates(
     $$update public.users set full_name = repeat('a', 121) where id = tests.id('amina')$$,
     'users_full_name_is_one_line', 'a name is short'
+);
+select tests.violates(
+    $$update public.users set full_name = 'A 4111 1111 1111 1111' where id = tests.id('amina')$$,
+    'users_holds_no_card_number', 'a name is no card number'
 );
 select tests.violates(
     $$update public.users set phone = '0650000000' where id = tests.id('amina')$$,

@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(35);
+select plan(44);
 
 -- two countries, their currencies, and the gateways in the order that the shop was ordered with
 select results_eq(
@@ -56,6 +56,35 @@ select results_eq(
     ('ZA', 'eft', 'kora', false, true)
     $$,
     'each method has its routes, by priority'
+);
+select results_eq(
+    $$
+    select g.code, g.name, g.refund_way, g.payout_gateway, g.payout_institution
+    from private.payment_gateways as g order by g.code
+    $$,
+    $$
+    values
+    ('kora', 'Kora', 'gateway', null, null),
+    ('mtn', 'MTN MoMo', 'gateway', 'mtn', 'mtn'),
+    ('orange', 'Orange Money', 'payout', 'kora', 'orange'),
+    ('payfast', 'PayFast', 'gateway', null, null),
+    ('paygate', 'PayGate', 'manual', null, null)
+    $$,
+    'each gateway has its way to give money back, and the rail that pays out for it'
+);
+select results_eq(
+    $$
+    select g.code, c.key, c.value
+    from private.payment_gateways as g, jsonb_each_text(g.statement_columns) as c
+    order by g.code, c.key
+    $$,
+    $$
+    values
+    ('payfast', 'currency', 'Currency'), ('payfast', 'fee', 'Fee'), ('payfast', 'gross', 'Gross'),
+    ('payfast', 'kind', 'Type'), ('payfast', 'net', 'Net'), ('payfast', 'occurred_at', 'Date'),
+    ('payfast', 'reference', 'M Payment ID'), ('payfast', 'transaction_id', 'PF Payment ID')
+    $$,
+    'and its own names for the columns of a statement'
 );
 select set_eq(
     'select m.code from public.payment_methods as m',
@@ -161,7 +190,21 @@ insert into broken values
 ($$insert into public.payment_methods values ('Bank Card', 'a', 'b')$$,
     'payment_methods_code_is_snake_case'),
 ($$insert into public.payment_routes values ('ZA', 'card', 'Kora!', 99)$$,
-    'payment_routes_gateway_is_snake_case'),
+    'payment_routes_gateway_fkey'),
+($$update private.payment_gateways set code = 'Kora!' where code = 'payfast'$$,
+    'payment_gateways_code_is_snake_case'),
+($$insert into private.payment_gateways values ('kora', 'Kora', 'gateway')$$,
+    'payment_gateways_pkey'),
+($$update private.payment_gateways set refund_way = 'cash' where code = 'kora'$$,
+    'payment_gateways_refund_way_is_known'),
+($$update private.payment_gateways set refund_way = 'payout' where code = 'paygate'$$,
+    'payment_gateways_refund_way_is_possible'),
+($$update private.payment_gateways set payout_gateway = 'kora' where code = 'paygate'$$,
+    'payment_gateways_payout_is_whole'),
+($$update private.payment_gateways set payout_gateway = 'cash' where code = 'orange'$$,
+    'payment_gateways_payout_gateway_fkey'),
+($$update private.payment_gateways set statement_columns = '[]' where code = 'kora'$$,
+    'payment_gateways_statement_columns_are_object'),
 ($$insert into public.payment_routes values ('ZA', 'card', 'kora', 10)$$,
     'payment_routes_priority_key'),
 ($$insert into public.payment_routes values ('ZA', 'card', 'paygate', 99)$$,

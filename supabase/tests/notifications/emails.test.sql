@@ -1,8 +1,9 @@
--- Mails: asked for once a (template, recipient, order), in the recipient's language, ended once.
+-- Mails: asked for once a (template, recipient, order, exception, refund), in the recipient's
+-- language, ended once.
 begin;
 \ir ../_helpers.psql
 \ir ../payments/_payments.psql
-select plan(52);
+select plan(76);
 
 -- given amina, who reads French, and bongani, who reads English, both confirmed
 select tests.make_user('amina', 'fr', 'CM');
@@ -282,6 +283,192 @@ select is(tests.begin_email('welcome', 'bongani'), null, 'about nothing');
 select is(tests.mails('bongani'), 'order_placed his, order_placed order, welcome',
     'what was to be sent is known still');
 
+-- Money that went back ----------------------------------------------------------------------------
+-- given one of two shoes of amina's order is refunded, and then the rest
+
+create function tests.refund(name text, items jsonb) returns uuid
+language plpgsql as $$
+begin
+    return tests.name_it(refund.name, (tests.as_service(format(
+        'service.begin_refund(%L, %L, null, %L, ''scratched'', %L)', tests.id('chioma'),
+        tests.id('payment-of-order'), refund.items, 'key-' || refund.name
+    )) ->> 'refund_id')::uuid);
+end
+$$;
+create function tests.refund_done(name text) returns text
+language sql as $$
+    select tests.as_service(format(
+        'service.apply_refund_result(%L, ''refunded'', %s, ''XAF'', null, null, ''poll'', null)',
+        r.id, r.amount
+    )) ->> 'status'
+    from public.refunds as r where r.id = tests.id(refund_done.name)
+$$;
+create function tests.refund_mail(name text) returns private.emails
+language sql stable security definer as $$
+    select e from private.emails as e
+    where e.template = 'refund_sent' and e.refund_id = tests.id(refund_mail.name)
+$$;
+create function tests.begin_refund_mail(name text) returns jsonb
+language sql as $$
+    select tests.as_service(format(
+        'service.begin_email(%L)', (tests.refund_mail(begin_refund_mail.name)).id
+    ))
+$$;
+select tests.make_admin('chioma', 'fr');
+select tests.make_admin('dora', 'en');
+select tests.refund('one-shoe', jsonb_build_array(jsonb_build_object(
+    'order_item_id', i.id, 'quantity', 1
+)))
+from public.order_items as i where i.order_id = tests.id('order') and i.line_number = 1;
+delete from private.outbox;
+select is(tests.mails('amina'), 'order_placed order, payment_received order, welcome',
+    'a refund that is asked for is no mail yet');
+select is(tests.refund_done('one-shoe'), 'refunded', 'given it went through');
+select is(
+    tests.mails('amina'), 'order_placed order, payment_received order, refund_sent order, welcome',
+    'the shopper is told by mail'
+);
+select results_eq(
+    $$ select o.job, o.args from private.outbox as o $$,
+    $$ values ('send_email', jsonb_build_object(
+           'email_id', (tests.refund_mail('one-shoe')).id)) $$,
+    'one row of work sends it'
+);
+select is(
+    tests.begin_refund_mail('one-shoe') #- '{data,placed_at}' #- '{data,expires_at}'
+    #- '{data,lines}' #- '{data,address}' #- '{data,tax}',
+    (
+        select jsonb_build_object(
+            'email_id', (tests.refund_mail('one-shoe')).id, 'template', 'refund_sent',
+            'recipient', u.email, 'recipient_name', 'Aïcha Ngoé Mbarga', 'language', 'fr',
+            'data', jsonb_build_object(
+                'first_name', 'Aïcha', 'order_id', o.id, 'order_number', o.order_number,
+                'paid_at', o.paid_at, 'currency', 'XAF', 'minor_unit', 0, 'subtotal', 33330.00,
+                'discount', 3333.00, 'shipping', 3500.00, 'total', 33497.00,
+                'promo_code', 'PAT10', 'gateway', 'kora',
+                -- half of 10000 less 1000 of discount, with 1050 of the delivery
+                'refund_amount', 5025.00, 'refund_currency', 'XAF', 'refunded_at', now(),
+                'is_full', false, 'way', 'gateway',
+                'refund_items', jsonb_build_array(jsonb_build_object(
+                    'name', 'Chaussure', 'quantity', 1, 'amount', 5025.00
+                ))
+            )
+        )
+        from public.users as u, public.orders as o
+        where u.id = tests.id('amina') and o.id = tests.id('order')
+    ),
+    'in the order''s language: how much, for which pieces, and that it is a part'
+);
+select is(
+    (tests.begin_refund_mail('one-shoe') #> '{data,refund_amount}')::text, '5025.00',
+    'its amount keeps its decimals'
+);
+select count(tests.refund('rest', null));
+select is(tests.refund_done('rest'), 'refunded', 'given the rest goes back, too');
+select is(
+    (
+        select jsonb_build_object(
+            'refund_amount', d.data -> 'refund_amount', 'is_full', d.data -> 'is_full',
+            'refund_items', d.data -> 'refund_items'
+        )
+        from (select tests.begin_refund_mail('rest') -> 'data' as data) as d
+    ),
+    '{"refund_amount": 28472.00, "is_full": true, "refund_items": null}',
+    'it has a mail of its own, which says that now all of it went back'
+);
+select is(
+    tests.begin_refund_mail('one-shoe') #> '{data,refund_amount}', '5025.00',
+    'and the first one stays the first one''s'
+);
+select tests.remember();
+select is(tests.refund_done('rest'), 'refunded', 'said again');
+select tests.nothing_changed('nobody is written to again');
+
+-- What a person must decide -----------------------------------------------------------------------
+-- given another sum came for an order of amina's
+
+create function tests.alert(recipient text) returns private.emails
+language sql stable security definer as $$
+    select e from private.emails as e
+    where e.template = 'exception_opened' and e.user_id = tests.id(alert.recipient)
+$$;
+create function tests.begin_alert(recipient text) returns jsonb
+language sql as $$
+    select tests.as_service(format('service.begin_email(%L)', (tests.alert(recipient)).id))
+$$;
+select tests.place_order('odd', 'amina', jsonb_build_array(tests.item('shoe', 1)));
+select count(tests.begin_payment('odd-payment', 'odd'));
+delete from private.outbox;
+select is(tests.apply('odd-payment', 'paid', 8000) ->> 'outcome', 'quarantined', 'given it is so');
+select is(tests.mails(m.name), 'exception_opened, welcome', format('%s, an admin, is told', m.name))
+from (values ('chioma'), ('dora')) as m (name);
+select is(
+    (select count(*) from private.emails as e
+     where e.template = 'exception_opened'
+         and not exists (select from public.admins as a where a.user_id = e.user_id)),
+    0::bigint, 'and nobody who is none'
+);
+select is(
+    (select count(*) from private.outbox as o where o.job = 'send_email'
+     and o.args ->> 'email_id' in (
+         (tests.alert('chioma')).id::text, (tests.alert('dora')).id::text)),
+    2::bigint, 'two rows of work send them'
+);
+select is(
+    tests.begin_alert('dora'),
+    (
+        select jsonb_build_object(
+            'email_id', (tests.alert('dora')).id, 'template', 'exception_opened',
+            'recipient', u.email, 'recipient_name', 'Dora Test', 'language', 'en',
+            'data', jsonb_build_object(
+                'first_name', 'Dora', 'exception_id', x.id, 'kind', 'amount_mismatch',
+                'title', 'Another sum was collected than the order asks for.',
+                'detail', 'gateway says 8000 XAF, order says 8500.00 XAF', 'gateway', 'kora',
+                'amount', 8000.00, 'currency', 'XAF', 'minor_unit', 0,
+                'order_number', o.order_number, 'opened_at', now(),
+                'actions', '["recheck", "accept", "refund", "mark_refunded"]'::jsonb
+            )
+        )
+        from public.users as u, public.orders as o, private.payment_exceptions as x
+        where u.id = tests.id('dora') and o.id = tests.id('odd')
+            and x.payment_id = tests.id('odd-payment')
+    ),
+    'what is wrong, with which order and how much money, and what may be done'
+);
+select is(
+    (select concat_ws(' | ', a.mail ->> 'language', a.mail #>> '{data,title}')
+     from (select tests.begin_alert('chioma') as mail) as a),
+    'fr | Une autre somme que celle de la commande a été encaissée.',
+    'each in their own language, whatever the order''s'
+);
+select tests.remember();
+select count(tests.apply('odd-payment', 'paid', 8000));
+select is(
+    tests.changed_tables(), 'private.payment_events', 'the same again is no second mail'
+);
+-- given something that is about no order
+select private.open_payment_exception(
+    kind => 'invariant_violated', subject_id => tests.id('shoe'), detail => 'stock: off by one'
+);
+select is(
+    (
+        select (tests.as_service(format('service.begin_email(%L)', e.id)) -> 'data')
+            - 'exception_id'
+        from private.emails as e
+        inner join private.payment_exceptions as x on e.exception_id = x.id
+        where x.kind = 'invariant_violated' and x.subject_id = tests.id('shoe')
+            and e.user_id = tests.id('dora')
+    ),
+    jsonb_build_object(
+        'first_name', 'Dora', 'kind', 'invariant_violated',
+        'title', 'The books or the stock do not agree with themselves.',
+        'detail', 'stock: off by one', 'gateway', null, 'amount', null, 'currency', null,
+        'minor_unit', null, 'order_number', null, 'opened_at', now(),
+        'actions', '["dismiss"]'::jsonb
+    ),
+    'it says so without an order or a sum'
+);
+
 -- What cannot be ----------------------------------------------------------------------------------
 
 create table tests.breaks (constraint_name text, assignment text, title text);
@@ -296,7 +483,9 @@ insert into tests.breaks values
     'sent_at = now(), message_id = ''x'', rejected_at = now(), reject_reason = ''x''',
     'a mail sent and refused'),
 ('emails_user_id_fkey', 'user_id = gen_random_uuid()', 'a mail to nobody'),
-('emails_order_id_fkey', 'order_id = gen_random_uuid()', 'a mail about no order');
+('emails_order_id_fkey', 'order_id = gen_random_uuid()', 'a mail about no order'),
+('emails_exception_id_fkey', 'exception_id = gen_random_uuid()', 'a mail about no exception'),
+('emails_refund_id_fkey', 'refund_id = gen_random_uuid()', 'a mail about no refund');
 select tests.violates(
     format('update private.emails set %s where id = %L', b.assignment,
         (tests.mail('order_placed', 'bongani', 'order')).id),
@@ -306,6 +495,16 @@ from tests.breaks as b;
 select tests.violates(
     $$ insert into private.emails (template, user_id) values ('welcome', tests.id('amina')) $$,
     'emails_template_key', 'nor can one without an order be twice'
+);
+select tests.violates(
+    $$ insert into private.emails (template, user_id, order_id, refund_id)
+       values ('refund_sent', tests.id('amina'), tests.id('order'), tests.id('rest')) $$,
+    'emails_template_key', 'nor one about a refund'
+);
+select tests.violates(
+    $$ insert into private.emails (template, user_id, exception_id)
+       values ('exception_opened', tests.id('dora'), (tests.alert('dora')).exception_id) $$,
+    'emails_template_key', 'nor one about an exception'
 );
 select set_eq(
     $$ select c.conname::text from pg_catalog.pg_constraint as c

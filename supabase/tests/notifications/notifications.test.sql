@@ -1,8 +1,9 @@
--- Messages in the shop: one for every move of an order, marked read by their owner alone.
+-- Messages in the shop: one for every move of an order, one for money that went back, and one for
+-- each admin about what they must decide; marked read by their owner alone.
 begin;
 \ir ../_helpers.psql
 \ir ../payments/_payments.psql
-select plan(21);
+select plan(26);
 
 -- given amina and bongani, with an order each
 select tests.make_user('amina', 'fr', 'CM');
@@ -46,6 +47,51 @@ select results_eq(
        from public.orders as o where o.id = tests.id('his') $$,
     'a message has the facts, the words are the frontend''s'
 );
+
+-- Money -------------------------------------------------------------------------------------------
+-- given two admins, and money of amina's order of which a part goes back
+
+select tests.make_admin('chioma');
+select tests.make_admin('dora');
+create table tests.refunded as
+select (tests.as_service(format(
+    'service.begin_refund(%L, %L, 500, null, ''scratched'', ''refund-key'')', tests.id('chioma'),
+    tests.id('payment-of-order')
+)) ->> 'refund_id')::uuid as refund_id;
+select is(tests.kinds('amina'), 'order_delivered order_paid order_shipped',
+    'a refund that is asked for makes none');
+select count(tests.as_service(format(
+    'service.apply_refund_result(%L, ''refunded'', 500, ''XAF'', null, null, ''poll'', null)',
+    r.refund_id
+)))
+from tests.refunded as r;
+select results_eq(
+    $$ select n.data from public.notifications as n
+       where n.user_id = tests.id('amina') and n.kind = 'refund_sent' $$,
+    $$ values (jsonb_build_object(
+           'order_id', tests.id('order'), 'amount', 500.00, 'currency', 'XAF')) $$,
+    'one says that money went back, and how much'
+);
+select is(tests.kinds('chioma'), null, 'an admin has none of it');
+select private.open_payment_exception(
+    kind => 'unknown_outcome', payment_id => tests.id('payment-of-order'), detail => 'no answer'
+);
+select results_eq(
+    $$ select u.name, n.data
+       from public.notifications as n
+       inner join tests.names as u on n.user_id = u.id
+       where n.kind = 'exception_opened' order by u.name $$,
+    $$ select a.name, jsonb_build_object(
+           'exception_id', e.id, 'kind', 'unknown_outcome', 'order_id', tests.id('order'),
+           'detail', 'no answer')
+       from (values ('chioma'), ('dora')) as a (name)
+       cross join private.payment_exceptions as e
+       where e.payment_id = tests.id('payment-of-order') order by a.name $$,
+    'each admin has one about what they must decide'
+);
+select is(tests.kinds('amina'), 'order_delivered order_paid order_shipped refund_sent',
+    'of which the shopper has none');
+delete from public.notifications where kind = 'refund_sent';
 
 -- Marking read ------------------------------------------------------------------------------------
 

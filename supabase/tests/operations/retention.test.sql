@@ -167,10 +167,12 @@ select set_eq(
        from pg_catalog.pg_proc as p
        cross join unnest(array['anon', 'authenticated', 'service_role', 'mallgram_service'])
            as r (role_name)
-       where p.proname in ('apply_retention', 'ping') and p.pronamespace = 'service'::regnamespace
+       where p.proname in ('apply_retention', 'check_invariants', 'ping')
+           and p.pronamespace = 'service'::regnamespace
            and has_function_privilege(r.role_name, p.oid, 'execute') $$,
-    $$ values ('apply_retention', 'mallgram_service'), ('ping', 'mallgram_service') $$,
-    'both are for the service alone'
+    $$ values ('apply_retention', 'mallgram_service'), ('check_invariants', 'mallgram_service'),
+           ('ping', 'mallgram_service') $$,
+    'all are for the service alone'
 );
 select tests.act_as_anon();
 select tests.denies('select service.apply_retention(1)', 'anon forgets nothing');

@@ -1,7 +1,7 @@
 -- What no order, line or event can be, whoever writes it: every constraint of the three tables.
 begin;
 \ir ../_helpers.psql
-select plan(48);
+select plan(50);
 
 -- given an order of two lines with a code
 select tests.make_user('amina', 'fr', 'CM');
@@ -54,6 +54,12 @@ insert into tests.breaks values
 ('orders', 'orders_cancel_reason_is_one_line', 'update public.orders set status = ''cancelled'', '
     'cancelled_at = now(), cancel_reason = repeat(''a'', 301) where id = tests.id(''second'')',
     'an order cancelled for a long reason'),
+('orders', 'orders_holds_no_card_number', 'update public.orders set status = ''cancelled'', '
+    'cancelled_at = now(), cancel_reason = ''charged to 4111-1111-1111-1111'' '
+    'where id = tests.id(''second'')', 'an order cancelled with a card number'),
+('orders', 'orders_holds_no_card_number', 'update public.orders set shipping_address = '
+    'shipping_address || ''{"landmark": "4111111111111111"}'' where id = tests.id(''second'')',
+    'an order to a card number'),
 ('orders', 'orders_pending_has_expiry', 'update public.orders set expires_at = null '
     'where id = tests.id(''second'')', 'a pending order that holds for ever'),
 ('orders', 'orders_paid_has_time', 'update public.orders set status = ''paid'' '

@@ -3,7 +3,9 @@
 begin;
 \ir ../_helpers.psql
 \ir _payments.psql
-select plan(128);
+select plan(209);
+-- one page of this gateway may be paid twice
+update private.payment_gateways set takes_twice = true where code = 'kora';
 
 -- given amina and an affiliate's code
 select tests.make_user('amina', 'fr', 'CM');
@@ -34,15 +36,22 @@ language sql stable security definer as $$
     where s.listing_id = tests.id('shoe') and b.listing_id = tests.id('box')
         and p.id = tests.id('PAT10')
 $$;
--- status of attempt and order, the order's word on its payment, who won, whether it is asked about.
+-- status of attempt and order, the order's word on its payment, who won, whether it is asked about,
+-- what came when it is not what was asked for, open (!) and settled exceptions.
 create function tests.state_of(name text) returns text
 language sql stable security definer as $$
     select concat_ws(
         ' ', p.status, case when p.is_winner then 'winner' end,
         case when p.next_check_at is not null then 'polled' end,
+        case when (p.collected_amount, p.collected_currency) <> (p.amount, p.currency)
+            then format('has %s %s', p.collected_amount, p.collected_currency) end,
         '/', o.status, o.payment_status,
         (select '! ' || string_agg(e.kind, ', ' order by e.kind)
-         from private.payment_exceptions as e where e.payment_id = p.id)
+         from private.payment_exceptions as e
+         where e.payment_id = p.id and e.resolved_at is null),
+        (select '(' || string_agg(e.kind, ', ' order by e.kind) || ')'
+         from private.payment_exceptions as e
+         where e.payment_id = p.id and e.resolution = 'settled')
     )
     from public.payments as p
     inner join public.orders as o on p.order_id = o.id
@@ -71,11 +80,13 @@ select 'paid', tests.apply(
     'payment', 'paid', gateway_transaction_id => 'KPY-1', fee => 350, request_id => 'req-1'
 );
 select is(
-    (select a.answer - 'reference' - 'created_at' from tests.answers as a where a.name = 'paid'),
+    (select a.answer - 'reference' - 'created_at' - 'started_at' from tests.answers as a
+     where a.name = 'paid'),
     jsonb_build_object(
         'payment_id', tests.id('payment'), 'order_id', tests.id('order'), 'gateway', 'kora',
-        'method', 'kora_checkout', 'gateway_transaction_id', 'KPY-1', 'amount', 30500.00,
-        'currency', 'XAF', 'status', 'paid', 'payment_status', 'paid', 'order_status', 'paid',
+        'method', 'kora_checkout', 'gateway_transaction_id', 'KPY-1', 'gateway_session', null,
+        'amount', 30500.00, 'currency', 'XAF', 'refunded_amount', 0.00,
+        'status', 'paid', 'payment_status', 'paid', 'order_status', 'paid',
         'action', null, 'failure_reason', null, 'expires_at', null, 'checks', 0,
         'is_settled', true, 'outcome', 'applied'
     ),
@@ -83,9 +94,11 @@ select is(
 );
 select results_eq(
     $$ select p.status::text, p.is_winner, p.paid_at, p.evidence_at, p.next_check_at, p.fee_amount,
-           p.gateway_transaction_id, p.failure_reason
+           p.gateway_transaction_id, p.failure_reason, p.collected_amount, p.collected_currency,
+           p.refunded_amount
        from tests.payment('payment') as p $$,
-    $$ values ('paid', true, now(), now(), null::timestamptz, 350.00, 'KPY-1', null) $$,
+    $$ values ('paid', true, now(), now(), null::timestamptz, 350.00, 'KPY-1', null, 30500.00,
+           'XAF', 0.00) $$,
     'the attempt has won, with its fee and the gateway''s transaction, and is asked about no more'
 );
 select results_eq(
@@ -143,8 +156,7 @@ from (
     ('paid', 1, 'XAF', 'webhook'), ('paid', 30500, 'ZAR', 'webhook'), ('failed', null, null,
         'poll'),
     ('cancelled', null, null, 'webhook'), ('processing', null, null, 'poll'),
-    ('pending', null, null, 'poll'), ('refunded', null, null, 'poll'),
-    ('partially_refunded', null, null, 'poll')
+    ('pending', null, null, 'poll'), ('partially_refunded', null, null, 'poll')
 ) as s (status, amount, currency, source);
 select is(
     (select count(*) from generate_series(1, 50) as g
@@ -153,6 +165,26 @@ select is(
     'the same answer fifty times over is one'
 );
 select tests.nothing_changed('no row of the shop is another one');
+
+-- Taken back by the gateway -----------------------------------------------------------------------
+
+select is(
+    tests.says(tests.apply('payment', 'refunded', reason => E'charged\nback', source => 'poll')),
+    'quarantined paid / paid',
+    'money that the gateway says it gave back without being asked goes before a person'
+);
+select is(tests.state_of('payment'), 'paid winner / paid paid ! reversed_by_gateway',
+    'payment and order stay as they are until then');
+select results_eq(
+    $$ select e.gateway, e.amount, e.currency, e.detail from private.payment_exceptions as e
+       where e.payment_id = tests.id('payment') $$,
+    $$ values ('kora', 30500.00, 'XAF', 'charged back') $$,
+    'with the sum and the gateway''s word'
+);
+select tests.remember();
+select is(tests.says(tests.apply('payment', 'refunded', source => 'poll')),
+    'quarantined paid / paid', 'said again');
+select tests.nothing_changed('it changes nothing');
 
 -- Every answer to every state of an attempt -------------------------------------------------------
 -- given an order with one attempt in each state, when each answer comes
@@ -189,8 +221,8 @@ insert into tests.matrix values
 ('pending', 'failed', null, null, 'applied failed / pending', 'failed / pending failed', false),
 ('pending', 'cancelled', null, null, 'applied cancelled / pending',
     'cancelled / pending cancelled', false),
-('pending', 'refunded', null, null, 'unchanged pending / pending',
-    'pending polled / pending processing', false),
+('pending', 'refunded', null, null, 'applied cancelled / pending',
+    'cancelled / pending cancelled', false),
 ('pending', 'partially_refunded', null, null, 'unchanged pending / pending',
     'pending polled / pending processing', false),
 ('processing', 'pending', null, null, 'unchanged processing / pending',
@@ -201,12 +233,17 @@ insert into tests.matrix values
 ('processing', 'failed', null, null, 'applied failed / pending', 'failed / pending failed', false),
 ('processing', 'cancelled', null, null, 'applied cancelled / pending',
     'cancelled / pending cancelled', false),
+('processing', 'refunded', null, null, 'applied cancelled / pending',
+    'cancelled / pending cancelled', false),
+('processing', 'partially_refunded', null, null, 'unchanged processing / pending',
+    'processing polled / pending processing', false),
 -- an attempt that ended: only money is still news
 ('failed', 'pending', null, null, 'unchanged failed / pending', 'failed / pending failed', false),
 ('failed', 'processing', null, null, 'unchanged failed / pending', 'failed / pending failed',
     false),
 ('failed', 'failed', null, null, 'unchanged failed / pending', 'failed / pending failed', false),
 ('failed', 'cancelled', null, null, 'unchanged failed / pending', 'failed / pending failed', false),
+('failed', 'refunded', null, null, 'unchanged failed / pending', 'failed / pending failed', false),
 ('failed', 'paid', null, null, 'applied paid / paid', 'paid winner / paid paid', true),
 ('cancelled', 'pending', null, null, 'unchanged cancelled / pending',
     'cancelled / pending cancelled', false),
@@ -216,28 +253,51 @@ insert into tests.matrix values
     'cancelled / pending cancelled', false),
 ('cancelled', 'cancelled', null, null, 'unchanged cancelled / pending',
     'cancelled / pending cancelled', false),
+('cancelled', 'refunded', null, null, 'unchanged cancelled / pending',
+    'cancelled / pending cancelled', false),
 ('cancelled', 'paid', null, null, 'applied paid / paid', 'paid winner / paid paid', true),
 -- money that is not what was asked for
 ('pending', 'paid', 30499.99, null, 'quarantined pending / pending',
-    'pending polled / pending processing ! amount_mismatch', false),
+    'pending polled has 30499.99 XAF / pending processing ! amount_mismatch', false),
 ('processing', 'paid', 30501, null, 'quarantined processing / pending',
-    'processing polled / pending processing ! amount_mismatch', false),
+    'processing polled has 30501.00 XAF / pending processing ! amount_mismatch', false),
 ('processing', 'paid', null, 'ZAR', 'quarantined processing / pending',
-    'processing polled / pending processing ! amount_mismatch', false),
+    'processing polled has 30500.00 ZAR / pending processing ! currency_mismatch', false),
+('processing', 'paid', 1000, 'ZAR', 'quarantined processing / pending',
+    'processing polled has 1000.00 ZAR / pending processing ! currency_mismatch', false),
+('failed', 'paid', 1, null, 'quarantined failed / pending',
+    'failed has 1.00 XAF / pending failed ! amount_mismatch', false),
+-- what is no money at all is kept as the gateway's word, not as a sum
 ('processing', 'paid', null, 'xaf', 'quarantined processing / pending',
-    'processing polled / pending processing ! amount_mismatch', false),
+    'processing polled / pending processing ! currency_mismatch', false),
 ('processing', 'paid', 0, null, 'quarantined processing / pending',
     'processing polled / pending processing ! amount_mismatch', false),
 ('processing', 'paid', -30500, null, 'quarantined processing / pending',
     'processing polled / pending processing ! amount_mismatch', false),
-('failed', 'paid', 1, null, 'quarantined failed / pending',
-    'failed / pending failed ! amount_mismatch', false),
+('processing', 'paid', 30500.001, null, 'quarantined processing / pending',
+    'processing polled / pending processing ! amount_mismatch', false),
+('processing', 'paid', 123456789012, null, 'quarantined processing / pending',
+    'processing polled / pending processing ! amount_mismatch', false),
+('processing', 'paid', 'NaN', null, 'quarantined processing / pending',
+    'processing polled / pending processing ! amount_mismatch', false),
+-- money in quarantine: only the right money is still news, the rest is a person's
 ('quarantined', 'paid', 1, null, 'quarantined pending / pending',
-    'pending polled / pending processing ! amount_mismatch', false),
+    'pending polled has 1.00 XAF / pending processing ! amount_mismatch', false),
+('quarantined', 'paid', 2, null, 'quarantined pending / pending',
+    'pending polled has 2.00 XAF / pending processing ! amount_mismatch', false),
+('quarantined', 'paid', 1, 'ZAR', 'quarantined pending / pending',
+    'pending polled has 1.00 ZAR / pending processing ! amount_mismatch, currency_mismatch',
+    false),
+('quarantined', 'paid', 0, null, 'quarantined pending / pending',
+    'pending polled has 1.00 XAF / pending processing ! amount_mismatch', false),
+('quarantined', 'processing', null, null, 'applied processing / pending',
+    'processing polled has 1.00 XAF / pending processing ! amount_mismatch', false),
 ('quarantined', 'paid', null, null, 'applied paid / paid',
-    'paid winner / paid paid ! amount_mismatch', true),
-('quarantined', 'failed', null, null, 'applied failed / pending',
-    'failed / pending failed ! amount_mismatch', false);
+    'paid winner / paid paid (amount_mismatch)', true),
+('quarantined', 'failed', null, null, 'unchanged pending / pending',
+    'pending polled has 1.00 XAF / pending processing ! amount_mismatch', false),
+('quarantined', 'cancelled', null, null, 'unchanged pending / pending',
+    'pending polled has 1.00 XAF / pending processing ! amount_mismatch', false);
 
 create function tests.run(place bigint, given tests.matrix) returns setof text
 language plpgsql as $$
@@ -294,12 +354,55 @@ select is(
 )
 from (values (null, 'XAF'), (30500, null), (null, null)) as a (amount, currency);
 select results_eq(
-    $$ select e.kind, e.detail from private.payment_exceptions as e
-       where e.payment_id = tests.id('no-amount') $$,
-    $$ values ('amount_mismatch', 'gateway says  XAF, order says 30500.00 XAF') $$,
-    'once before a person, with both amounts'
+    $$ select e.kind, e.amount, e.currency, e.detail from private.payment_exceptions as e
+       where e.payment_id = tests.id('no-amount') order by e.kind $$,
+    $$ values
+       ('amount_mismatch', 30500.00, 'XAF', 'gateway says nothing XAF, order says 30500.00 XAF'),
+       ('currency_mismatch', 30500.00, 'XAF', 'gateway says 30500 , order says 30500.00 XAF') $$,
+    'each once before a person, with what was said and what was asked for'
 );
 select is((tests.payment('no-amount')).evidence_at, now(), 'that the gateway answered is kept');
+select is((tests.payment('no-amount')).collected_amount, null, 'a sum that nobody named is not');
+
+-- Money in quarantine -----------------------------------------------------------------------------
+
+select tests.make_admin('chioma');
+select tests.attempt_in('odd', 'processing');
+delete from private.outbox;
+select is(
+    tests.says(tests.apply('odd', 'paid', 30000, gateway_transaction_id => 'KPY-odd', fee => 300)),
+    'quarantined processing / pending', 'given money of another sum'
+);
+select results_eq(
+    $$ select p.status::text, p.is_winner, p.paid_at, p.collected_amount, p.collected_currency,
+           p.evidence_at
+       from tests.payment('odd') as p $$,
+    $$ values ('processing', false, null::timestamptz, 30000.00, 'XAF', now()) $$,
+    'what came is kept with its attempt, which has not paid'
+);
+select results_eq(
+    $$ select e.order_id, e.gateway, e.amount, e.currency, e.detail, e.evidence
+       from private.payment_exceptions as e where e.payment_id = tests.id('odd') $$,
+    $$ values (tests.id('order-odd'), 'kora', 30000.00, 'XAF',
+           'gateway says 30000 XAF, order says 30500.00 XAF',
+           '{"gateway_transaction_id": "KPY-odd"}'::jsonb) $$,
+    'and stands before a person with its sum and the gateway''s transaction'
+);
+select results_eq(
+    $$ select e.template, o.job from private.emails as e
+       inner join private.outbox as o on o.args ->> 'email_id' = e.id::text
+       where e.user_id = tests.id('chioma') $$,
+    $$ values ('exception_opened', 'send_email') $$,
+    'who is told by mail, once'
+);
+select tests.remember();
+select is(
+    tests.says(tests.apply('odd', 'paid', 30000, gateway_transaction_id => 'KPY-odd', fee => 300)),
+    'quarantined processing / pending', 'said again'
+);
+select is(
+    tests.changed_tables(), 'private.payment_events', 'only the trail grows'
+);
 
 -- How an attempt ended ----------------------------------------------------------------------------
 
@@ -319,6 +422,28 @@ select results_eq(
     $$ values ('payment_failed', null, null, 'gateway', null::uuid, 300) $$,
     'one event says that it failed and why'
 );
+select tests.attempt_in('quoted', 'processing');
+select is(
+    tests.apply('quoted', 'failed', reason => 'card 4111 1111 1111 1111 declined, code 51')
+        ->> 'failure_reason',
+    'card … … … … declined, code …', 'a reason that quotes a card number loses its numbers'
+);
+select is(
+    (select string_agg(e.note, ', ') from public.order_events as e
+     where e.order_id = tests.id('order-quoted') and e.kind = 'payment_failed'),
+    'card … … … … declined, code …', 'in the event, too'
+);
+select tests.attempt_in('numbered', 'processing');
+select is(
+    tests.apply('numbered', 'failed', reason => 'transaction 4111111111111112 declined')
+        ->> 'failure_reason',
+    'transaction 4111111111111112 declined', 'another long number stays'
+);
+select is(
+    (select count(*) from private.payment_events as e
+     where private.holds_card_number(e.detail::text)),
+    0::bigint, 'and no trail holds one'
+);
 select count(tests.apply('declined', 'paid'));
 select is(
     (tests.payment('declined')).failure_reason, null, 'money that came after all takes it back'
@@ -335,6 +460,30 @@ select is(
 );
 
 -- Two attempts ------------------------------------------------------------------------------------
+
+-- How an attempt's money goes back.
+create function tests.returned(name text) returns text
+language sql stable security definer as $$
+    select string_agg(
+        concat_ws(' ', r.gateway, r.way, r.amount, r.tax_amount, r.currency, r.status, r.reason,
+            case when o.id is not null then 'sent' end),
+        '; ' order by r.created_at
+    )
+    from public.refunds as r
+    left join private.outbox as o
+        on o.job = 'send_refund' and o.args = jsonb_build_object('refund_id', r.id)
+    where r.payment_id = tests.id(returned.name) and r.requested_by is null
+$$;
+-- The gateway gives an attempt's money back.
+create function tests.give_back(name text) returns text
+language sql as $$
+    select tests.as_service(format(
+        'service.apply_refund_result(%L, ''refunded'', %s, %L, null, null, ''poll'', null)',
+        r.id, r.amount, r.currency
+    )) ->> 'outcome'
+    from public.refunds as r where r.payment_id = tests.id(give_back.name)
+$$;
+delete from private.emails where user_id = tests.id('chioma');
 
 select tests.order_of('twice');
 select count(tests.begin_payment('twice-1', 'twice'));
@@ -365,9 +514,166 @@ select is(
      where e.payment_id in (tests.id('twice-1'), tests.id('twice-3'))),
     'order is paid, order is paid', 'the two others stand before a person'
 );
+select is(tests.returned(r.name), r.returned, format('%s: %s', r.name, r.title))
+from (
+    values
+    ('twice-1', 'kora gateway 30500.00 0.00 XAF pending paid_without_effect sent',
+        'its money goes back by itself, untaxed: it bought nothing'),
+    ('twice-2', null, 'what paid the order stays'),
+    ('twice-3', 'mtn gateway 30500.00 0.00 XAF pending paid_without_effect sent',
+        'at its own gateway')
+) as r (name, returned, title);
+select is(
+    (select array_agg(e.evidence ->> 'refund_id' order by e.payment_id)
+     from private.payment_exceptions as e
+     where e.payment_id in (tests.id('twice-1'), tests.id('twice-3'))),
+    (select array_agg(r.id::text order by r.payment_id) from public.refunds as r
+     where r.payment_id in (tests.id('twice-1'), tests.id('twice-3'))),
+    'the row of the desk names the refund'
+);
+select is(
+    (select count(*) from private.emails as e where e.user_id = tests.id('chioma')), 0::bigint,
+    'no admin is called for what mends itself'
+);
 select tests.remember();
 select is(tests.says(tests.apply('twice-3', 'paid')), 'unchanged paid / paid', 'once');
 select tests.nothing_changed('however often it is said');
+select is(tests.give_back('twice-3'), 'applied', 'when its money went back');
+select is(tests.state_of('twice-3'), 'refunded / paid paid (duplicate_payment)',
+    'the attempt is refunded, nobody has to look at it, and the order stays paid');
+select is(
+    regexp_replace(tests.books(), ', messages .*', ''),
+    (select regexp_replace(b.books, ', messages .*', '') from tests.books_before as b),
+    'with its goods, its code and its mail'
+);
+select results_eq(
+    $$ select n.kind, n.data from public.notifications as n
+       where n.user_id = tests.id('amina') and n.kind = 'refund_sent' $$,
+    $$ values ('refund_sent', jsonb_build_object(
+           'order_id', tests.id('twice'), 'amount', 30500.00, 'currency', 'XAF')) $$,
+    'a message says so to her'
+);
+select is(
+    (select count(*) from private.emails as e
+     inner join public.refunds as r on e.refund_id = r.id
+     where e.template = 'refund_sent' and r.payment_id = tests.id('twice-3')),
+    1::bigint, 'and a mail'
+);
+select is(tests.says(tests.apply('twice-3', 'refunded', source => 'poll')),
+    'unchanged refunded / paid', 'the gateway''s word that it went back is no news');
+select is(tests.says(tests.apply('twice-1', 'refunded', source => 'poll')),
+    'unchanged paid / paid', 'nor is it while it is on its way');
+
+-- One page paid on twice --------------------------------------------------------------------------
+
+select tests.order_of('page');
+select count(tests.begin_payment('page-1', 'page'));
+select count(tests.apply('page-1', 'paid', gateway_transaction_id => 'KPY-page-1'));
+update tests.books_before set books = tests.books();
+create table tests.page_before as
+select p.id from public.payments as p where p.order_id = tests.id('page');
+select is(
+    tests.says(tests.apply('page-1', 'paid', gateway_transaction_id => 'KPY-page-2', fee => 350)),
+    'applied paid / paid', 'a second transaction on a paid page is applied'
+);
+select tests.name_it('page-2', p.id)
+from public.payments as p
+where p.order_id = tests.id('page') and p.id not in (select b.id from tests.page_before as b);
+select results_eq(
+    $$ select p.status::text, p.is_winner, p.gateway, p.method, p.gateway_transaction_id,
+           p.collected_amount, p.collected_currency, p.fee_amount, p.superseded_at,
+           p.next_check_at, p.reference ~ '^mg-[0-9a-f]{24}$'
+       from tests.payment('page-2') as p $$,
+    $$ values ('paid', false, 'kora', 'kora_checkout', 'KPY-page-2', 30500.00, 'XAF', 350.00,
+           now(), null::timestamptz, true) $$,
+    'as an attempt of its own, which did not win'
+);
+select is(
+    (tests.payment('page-1')).gateway_transaction_id, 'KPY-page-1', 'the first is as it was'
+);
+select is(tests.state_of('page-1'), 'paid winner / paid paid', 'and has paid the order');
+select is(tests.state_of('page-2'), 'paid / paid paid ! duplicate_payment',
+    'the second stands on the desk');
+select is(tests.returned('page-2'),
+    'kora gateway 30500.00 0.00 XAF pending paid_without_effect sent', 'and goes back by itself');
+select is(tests.books(), (select b.books from tests.books_before as b),
+    'the goods left once, the code counted once, one mail went out');
+select tests.remember();
+select is(
+    tests.says(tests.apply('page-1', 'paid', o.amount, o.currency, o.transaction)),
+    'unchanged paid / paid', o.title || ' is no other money'
+)
+from (
+    values
+    (null::numeric, null, 'KPY-page-2', 'the second transaction, said again,'),
+    (null, null, 'KPY-page-1', 'the first transaction'),
+    (1, null, 'KPY-page-1', 'another sum of the first transaction'),
+    (null, null, 'KPY-1', 'a transaction of another order'),
+    (0, null, 'KPY-page-3', 'a transaction of nothing'),
+    (5, 'xaf', 'KPY-page-3', 'a transaction of no currency'),
+    (null, null, null, 'money without a transaction')
+) as o (amount, currency, transaction, title);
+select tests.nothing_changed('and none of these changed a row');
+select is(
+    tests.says(tests.apply('page-1', 'paid', 25, 'ZAR', 'KPY-page-4')), 'applied paid / paid',
+    'a third transaction of another sum and currency'
+);
+select is(
+    (select string_agg(concat_ws(' ', r.way, r.amount, r.currency, r.status), '; ')
+     from public.refunds as r
+     inner join public.payments as p on r.payment_id = p.id
+     where p.gateway_transaction_id = 'KPY-page-4'),
+    'gateway 25.00 ZAR pending', 'goes back as what it was'
+);
+
+-- Where the rail cannot give money back -----------------------------------------------------------
+-- given orders that bola paid twice, one in South Africa and two in Cameroon
+
+select tests.make_user('bola', 'fr', 'CM');
+select tests.make_product('lamp');
+select tests.place_order(o.name, 'bola', jsonb_build_array(tests.item('lamp', 1)), o.country)
+from (values ('hands', 'ZA'), ('phone', 'CM'), ('voice', 'CM')) as o (name, country);
+select count(tests.begin_payment(p.name, p.order_name, p.method, p.phone, array[p.gateway]))
+from (
+    values
+    ('hands-1', 'hands', 'kora_checkout', null, 'kora'),
+    ('hands-2', 'hands', 'card', null, 'paygate'),
+    ('phone-1', 'phone', 'kora_checkout', null, 'kora'),
+    ('phone-2', 'phone', 'orange_money', null, 'orange'),
+    ('voice-1', 'voice', 'kora_checkout', null, 'kora'),
+    ('voice-2', 'voice', 'orange_money', null, 'orange')
+) as p (name, order_name, method, phone, gateway);
+-- Orange's page does not say who paid; once it is known, money can be paid out to them
+update public.payments set payer_account = '+237690000000' where id = tests.id('voice-2');
+select count(tests.apply(n.name, 'paid'))
+from (
+    values ('hands-1'), ('hands-2'), ('phone-1'), ('phone-2'), ('voice-1'), ('voice-2')
+) as n (name);
+select is(tests.state_of(n.name), n.state, format('%s: %s', n.name, n.state))
+from (
+    values
+    ('hands-2', 'paid / paid paid ! duplicate_payment'),
+    ('phone-2', 'paid / paid paid ! duplicate_payment'),
+    ('voice-2', 'paid / paid paid ! duplicate_payment')
+) as n (name, state);
+select is(tests.returned(r.name), r.returned, format('%s: %s', r.name, r.title))
+from (
+    values
+    ('hands-2', null, 'PayGate gives nothing back by itself: a person decides'),
+    ('phone-2', null, 'without the payer''s account nothing can be paid out'),
+    ('voice-2', 'kora payout 8500.00 0.00 XAF pending paid_without_effect sent',
+        'with it, another rail pays it out')
+) as r (name, returned, title);
+select results_eq(
+    $$ select n.name
+       from private.emails as e
+       inner join private.payment_exceptions as x on e.exception_id = x.id
+       inner join tests.names as n on x.payment_id = n.id
+       where e.user_id = tests.id('chioma') and e.template = 'exception_opened'
+       order by n.name $$,
+    $$ values ('hands-2'), ('phone-2') $$,
+    'of what does not mend itself the admin is told'
+);
 
 select tests.order_of('late-failure');
 select count(tests.begin_payment('late-1', 'late-failure'));
@@ -411,11 +717,18 @@ select is(
      where o.id in (tests.id('regretted'), tests.id('expired')) and o.paid_at is null),
     'cancelled_by_customer, payment_expired', 'the orders stay cancelled and unpaid'
 );
+select is(tests.returned(n.name),
+    'kora gateway 30500.00 0.00 XAF pending paid_without_effect sent',
+    format('%s: the money goes back by itself', n.name))
+from (values ('regretted-1'), ('expired-1')) as n (name);
 select is(tests.books(), (select b.books from tests.books_before as b),
     'no goods leave, no code is counted, no mail goes out');
 select tests.remember();
 select is(tests.says(tests.apply('expired-1', 'paid')), 'unchanged paid / cancelled', 'said again');
 select tests.nothing_changed('it changes nothing');
+select is(tests.give_back('expired-1'), 'applied', 'when it went back');
+select is(tests.state_of('expired-1'), 'refunded / cancelled processing (late_payment)',
+    'nobody has to look at it any more');
 
 -- given an order past its time that nobody has released yet
 select tests.order_of('overdue');

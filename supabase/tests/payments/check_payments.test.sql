@@ -2,7 +2,7 @@
 begin;
 \ir ../_helpers.psql
 \ir _payments.psql
-select plan(46);
+select plan(67);
 
 -- given amina and her attempts
 select tests.make_user('amina', 'fr', 'CM');
@@ -33,9 +33,10 @@ select is(
         select jsonb_build_object(
             'payment_id', p.id, 'order_id', p.order_id, 'gateway', 'kora',
             'method', 'kora_checkout', 'reference', p.reference, 'gateway_transaction_id', null,
-            'amount', 8500.00, 'currency', 'XAF', 'status', 'pending', 'order_status', 'pending',
+            'gateway_session', null, 'amount', 8500.00, 'currency', 'XAF',
+            'refunded_amount', 0.00, 'status', 'pending', 'order_status', 'pending',
             'action', null, 'failure_reason', null, 'expires_at', null, 'created_at', p.created_at,
-            'checks', 0, 'is_settled', false
+            'started_at', p.created_at, 'checks', 0, 'is_settled', false
         )
         from tests.payment('first') as p
     ),
@@ -44,6 +45,12 @@ select is(
 select is(
     tests.as_service(format('service.begin_payment_check(%L)', gen_random_uuid())), null,
     'an unknown attempt is nothing'
+);
+update public.payments set gateway_session = 'session-1' where id = tests.id('first');
+select is(
+    tests.as_service(format('service.begin_payment_check(%L)', tests.id('first')))
+        ->> 'gateway_session',
+    'session-1', 'a session of the gateway''s is told, too'
 );
 
 -- When --------------------------------------------------------------------------------------------
@@ -156,6 +163,90 @@ select is(
     tests.apply('day', 'paid') ->> 'outcome', 'applied',
     'money that comes after that is applied all the same'
 );
+select is(
+    tests.apply('day-processing', 'failed') ->> 'outcome', 'applied', 'and so is a failure'
+);
+select results_eq(
+    $$ select n.name, e.resolved_at, e.resolution, e.resolved_by
+       from private.payment_exceptions as e
+       inner join tests.names as n on e.payment_id = n.id
+       order by n.name $$,
+    $$ values ('day', now(), 'settled', null::uuid), ('day-processing', now(), 'settled', null) $$,
+    'which takes them from before the person'
+);
+
+-- given attempts of which the gateway knows nothing, one whose money is in quarantine, and an admin
+select tests.make_admin('chioma', 'fr');
+select tests.attempt_named(n.name)
+from (values ('never-1'), ('never-2'), ('never-young'), ('never-failed'), ('odd')) as n (name);
+select count(tests.begin_payment('never-other', 'order-never-2', 'mtn_momo', '+237650000000',
+    '{mtn}'));
+select count(tests.apply('never-2', 'processing'));
+select count(tests.apply('never-failed', 'failed', reason => 'declined'));
+select count(tests.apply('odd', 'paid', 1));
+update public.payments set created_at = now() - interval '24 hours 1 microsecond'
+where id in (tests.id('never-1'), tests.id('never-2'), tests.id('never-failed'), tests.id('odd'));
+update public.payments set created_at = now() - interval '24 hours'
+where id = tests.id('never-young');
+delete from private.outbox;
+delete from private.emails where user_id = tests.id('chioma');
+select is(
+    (tests.polled('never-young', 'not_found') ->> 'next_check_at')::timestamptz,
+    now() + interval '15 seconds',
+    'an attempt that the gateway does not know is asked about for a day'
+);
+select is(tests.polled(n.name, 'not_found'), '{"next_check_at": null}',
+    format('after 24 hours %s is asked about no more', n.name))
+from (values ('never-1'), ('never-2'), ('never-failed'), ('odd')) as n (name);
+select results_eq(
+    $$ select n.name, p.status::text, p.failure_reason, p.next_check_at, o.status::text,
+           o.payment_status::text
+       from public.payments as p
+       inner join tests.names as n on p.id = n.id
+       inner join public.orders as o on p.order_id = o.id
+       where n.name like 'never%' or n.name = 'odd' order by n.name $$,
+    $$ values
+       ('never-1', 'failed', 'unknown_at_gateway', null::timestamptz, 'pending', 'failed'),
+       ('never-2', 'failed', 'unknown_at_gateway', null, 'pending', 'processing'),
+       ('never-failed', 'failed', 'declined', null, 'pending', 'failed'),
+       ('never-other', 'pending', null, now() + interval '15 seconds', 'pending', 'processing'),
+       ('never-young', 'pending', null, now() + interval '15 seconds', 'pending', 'processing'),
+       ('odd', 'pending', null, null, 'pending', 'processing') $$,
+    'a page that was never opened has failed; money in quarantine and another attempt stay'
+);
+select results_eq(
+    $$ select n.name, e.actor_type, e.detail
+       from private.payment_events as e
+       inner join tests.names as n on e.payment_id = n.id
+       where e.kind = 'failed' and n.name like 'never-_' order by n.name $$,
+    $$ values
+       ('never-1', 'system', '{"reason": "unknown_at_gateway"}'::jsonb),
+       ('never-2', 'system', '{"reason": "unknown_at_gateway"}') $$,
+    'the trail says why'
+);
+select results_eq(
+    $$ select n.name, e.kind from private.payment_exceptions as e
+       inner join tests.names as n on e.payment_id = n.id
+       where e.resolved_at is null $$,
+    $$ values ('odd', 'amount_mismatch') $$,
+    'no person is asked about what nobody paid, and about the quarantine one was already'
+);
+select is_empty($$ select o.id from private.outbox as o where o.job = 'send_email' $$,
+    'nor mailed');
+update private.payment_exceptions set resolved_at = now(), resolution = 'recheck'
+where payment_id = tests.id('odd');
+select is(tests.polled('odd', 'gateway says pending'), '{"next_check_at": null}',
+    'money in quarantine that a person asked about again after the day');
+select results_eq(
+    $$ select e.kind, e.detail, e.resolved_at, e.resolution from private.payment_exceptions as e
+       where e.payment_id = tests.id('odd') $$,
+    $$ values ('amount_mismatch', 'gateway says pending', null::timestamptz, null) $$,
+    'comes back to them when the gateway says nothing new'
+);
+select is(
+    tests.apply('never-1', 'paid') ->> 'order_status', 'paid',
+    'money that comes all the same still pays the order'
+);
 select tests.refuses(
     format('select tests.as_service(%L)', format(
         'service.record_payment_check(%L, ''x'')', gen_random_uuid())),
@@ -197,7 +288,7 @@ select results_eq(
 select tests.attempt_named(n.name)
 from (
     values ('lost-1'), ('lost-2'), ('lost-3'), ('almost'), ('waiting'), ('settled'), ('given-up'),
-    ('gone')
+    ('gone'), ('old'), ('almost-old')
 ) as n (name);
 select count(tests.apply('lost-2', 'processing'));
 select count(tests.apply('settled', 'paid'));
@@ -209,9 +300,14 @@ from (
     values
     ('lost-1', timestamptz '2000-01-01'), ('lost-2', '2000-01-02'), ('lost-3', '2000-01-03'),
     ('almost', now() - interval '15 minutes'), ('waiting', now() + interval '1 minute'),
-    ('settled', '2000-01-01'), ('gone', '2000-01-01'), ('given-up', null)
+    ('settled', '2000-01-01'), ('gone', '2000-01-01'), ('given-up', null),
+    ('old', '2000-01-04'), ('almost-old', '2000-01-04')
 ) as t (name, next_check_at)
 where p.id = tests.id(t.name);
+update public.payments set created_at = now() - interval '25 hours 1 microsecond'
+where id = tests.id('old');
+update public.payments set created_at = now() - interval '25 hours'
+where id = tests.id('almost-old');
 create table tests.swept as
 select tests.as_service('service.claim_payment_sweep(2)') as ids;
 select is(
@@ -240,6 +336,33 @@ select is(
     (select s.ids @> jsonb_build_array(tests.id('lost-3')) from tests.swept_next as s), true,
     'the next sweep takes the third'
 );
+select results_eq(
+    $$ select n.name, p.status::text, p.next_check_at, p.checks, e.kind, e.detail
+       from public.payments as p
+       inner join tests.names as n on p.id = n.id
+       left join private.payment_exceptions as e on p.id = e.payment_id
+       where n.name in ('old', 'almost-old') order by n.name $$,
+    $$ values
+       ('almost-old', 'pending', now(), 1, null, null),
+       ('old', 'pending', null::timestamptz, 1, 'unknown_outcome', 'check_lost') $$,
+    'of one older than 25 hours it makes a person''s'
+);
+select is_empty(
+    $$ select o.id from private.outbox as o
+       where o.args ->> 'payment_id' = tests.id('old')::text $$,
+    'and no more work'
+);
+select is(
+    (select s.ids @> jsonb_build_array(tests.id('old')) from tests.swept_next as s), true,
+    'it was swept, too'
+);
+create table tests.swept_last as
+select tests.as_service('service.claim_payment_sweep(1000000)') as ids;
+select is(
+    (select s.ids @> jsonb_build_array(tests.id(n.name)) from tests.swept_last as s), false,
+    format('and %s is not swept again', n.name)
+)
+from (values ('old'), ('almost-old'), ('lost-3')) as n (name);
 select is(
     (select s.ids @> jsonb_build_array(tests.id(n.name)) from tests.swept_next as s), false,
     format('and not %s', n.name)

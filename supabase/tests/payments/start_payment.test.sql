@@ -3,7 +3,7 @@
 begin;
 \ir ../_helpers.psql
 \ir _payments.psql
-select plan(100);
+select plan(140);
 
 -- given buyers in both countries
 select tests.make_user('amina', 'fr', 'CM');
@@ -126,44 +126,58 @@ select tests.place_order('order', 'amina', jsonb_build_array(tests.item('shoe', 
 delete from private.outbox;
 select is(
     tests.begin_payment('first', 'order', 'mtn_momo', '+237 (650) 00.00-00', '{mtn, kora}')
-        - 'payment_id' - 'reference' - 'customer_email' - 'order_number' - 'created_at',
+        - 'payment_id' - 'reference' - 'customer_email' - 'order_number' - 'created_at'
+        - 'started_at' - 'webhook_token',
     jsonb_build_object(
         'order_id', tests.id('order'), 'gateway', 'mtn', 'method', 'mtn_momo',
-        'gateway_transaction_id', null, 'amount', 13500.00, 'currency', 'XAF',
+        'gateway_transaction_id', null, 'gateway_session', null, 'amount', 13500.00,
+        'currency', 'XAF', 'refunded_amount', 0.00,
         'status', 'pending', 'order_status', 'pending', 'action', null, 'failure_reason', null,
         'expires_at', null, 'checks', 0, 'is_settled', false, 'is_new', true, 'country', 'CM',
-        'language', 'fr', 'customer_name', 'Amina Test', 'phone', '+237650000000'
+        'language', 'fr', 'customer_name', 'Amina Test', 'phone', '+237650000000',
+        'save_method', false, 'saved_method_token', null
     ),
     'the edge learns all that a gateway asks for'
 );
 select results_eq(
     $$ select p.user_id, p.order_id, p.gateway, p.method, p.amount, p.currency, p.status::text,
-           p.is_winner, p.action, p.next_check_at, p.checks, p.superseded_at
+           p.is_winner, p.action, p.next_check_at, p.checks, p.superseded_at, p.payer_account,
+           p.save_method, p.saved_payment_method_id, p.collected_amount, p.collected_currency,
+           p.refunded_amount
        from tests.payment('first') as p $$,
     $$ values (tests.id('amina'), tests.id('order'), 'mtn', 'mtn_momo', 13500.00, 'XAF', 'pending',
-           false, null::jsonb, now() + interval '15 seconds', 0, null::timestamptz) $$,
+           false, null::jsonb, now() + interval '15 seconds', 0, null::timestamptz,
+           '+237650000000', false, null::uuid, null::numeric, null, 0.00) $$,
     'one attempt is kept, for the whole total'
 );
 select matches((tests.payment('first')).reference, '^mg-[0-9a-f]{24}$',
     'its reference is long, plain and fits every gateway');
+create function tests.tokens(name text) returns text []
+language sql stable security definer as $$
+    select array_agg(t.webhook_token order by t.webhook_token)
+    from private.payment_tokens as t where t.payment_id = tests.id(tokens.name)
+$$;
+select is(cardinality(tests.tokens('first')), 1, 'one token is made for its notices');
+select matches((tests.tokens('first'))[1], '^[0-9a-f]{32}$', 'random, and fit for an address');
 select is(
     tests.as_service(tests.begin_sql('order', 'mtn_momo', '+237650000000', '{mtn}'))
-        - 'is_new' - 'created_at',
+        - 'is_new' - 'created_at' - 'started_at',
     (
         select jsonb_build_object(
             'payment_id', p.id, 'reference', p.reference, 'customer_email', u.email,
             'order_number', o.order_number, 'order_id', o.id, 'gateway', 'mtn',
-            'method', 'mtn_momo', 'gateway_transaction_id', null, 'amount', 13500.00,
-            'currency', 'XAF', 'status', 'pending', 'order_status', 'pending', 'action', null,
-            'failure_reason', null, 'expires_at', null, 'checks', 0, 'is_settled', false, 'country',
-            'CM',
-            'language', 'fr', 'customer_name', 'Amina Test', 'phone', '+237650000000'
+            'method', 'mtn_momo', 'gateway_transaction_id', null, 'gateway_session', null,
+            'amount', 13500.00, 'currency', 'XAF', 'refunded_amount', 0.00, 'status', 'pending',
+            'order_status', 'pending', 'action', null, 'failure_reason', null,
+            'expires_at', null, 'checks', 0, 'is_settled', false, 'country', 'CM',
+            'language', 'fr', 'customer_name', 'Amina Test', 'phone', '+237650000000',
+            'save_method', false, 'saved_method_token', null, 'webhook_token', null
         )
         from tests.payment('first') as p
         inner join public.orders as o on p.order_id = o.id
         inner join public.users as u on o.user_id = u.id
     ),
-    'begun again, it is the same attempt'
+    'begun again, it is the same attempt, and its token is told no more'
 );
 select is(
     tests.as_service(tests.begin_sql('order', 'mtn_momo', '+237650000000', '{mtn}')) -> 'is_new',
@@ -189,13 +203,33 @@ select results_eq(
            'reconcile_payments/' || tests.id('first') || '/0', now() + interval '15 seconds') $$,
     'one check is due in 15 seconds, whatever becomes of the caller'
 );
+select results_eq(
+    $$ select e.kind, e.actor_type, e.actor_id, e.detail from private.payment_events as e
+       where e.payment_id = tests.id('first') $$,
+    $$ values ('begun', 'user', tests.id('amina'), '{"gateway": "mtn", "method": "mtn_momo",
+           "amount": 13500.00, "currency": "XAF"}'::jsonb) $$,
+    'and the trail begins'
+);
 
 -- Another way to pay is another attempt -----------------------------------------------------------
 
+create table tests.second_answer as
+select tests.begin_payment('second', 'order', phone => '+237 650 00 00 00') as answer;
 select is(
-    tests.begin_payment('second', 'order') ->> 'is_new', 'true', 'another method is a new attempt'
+    (select a.answer - 'payment_id' from tests.second_answer as a)
+    @> '{"is_new": true, "phone": "+237650000000"}',
+    true, 'another method is a new attempt'
+);
+select is(
+    (select array[a.answer ->> 'webhook_token'] from tests.second_answer as a),
+    tests.tokens('second'), 'whose token the edge is told, to write it into the address of notices'
+);
+select is(
+    (tests.payment('second')).payer_account, null,
+    'a number that the gateway was not asked to call is nobody''s account'
 );
 select isnt(tests.id('second'), tests.id('first'), 'of its own');
+select isnt(tests.tokens('second'), tests.tokens('first'), 'with a token of its own');
 select is(
     tests.begin_payment('third', 'order', 'mtn_momo', '+237650000000', '{mtn, kora}', '{mtn}')
         ->> 'is_new',
@@ -213,35 +247,45 @@ select is(
 
 create function tests.started_sql(
     name text, gateway_transaction_id text, action jsonb, expires_at timestamptz,
-    webhook_token text default null
+    webhook_token text default null, gateway_session text default null
 )
 returns text
 language sql stable as $$
     select format(
-        'service.record_payment_started(%L, %L, %L, %L, %L)', tests.id(started_sql.name),
+        'service.record_payment_started(%L, %L, %L, %L, %L, %L)', tests.id(started_sql.name),
         started_sql.gateway_transaction_id, started_sql.action, started_sql.expires_at,
-        started_sql.webhook_token
+        started_sql.webhook_token, started_sql.gateway_session
     )
 $$;
 select is(
     tests.as_service(tests.started_sql(
         'second', 'KPY-1', '{"action": "redirect", "url": "https://pay.example/1"}',
-        now() + interval '20 minutes', 'token-1'
-    )) - 'created_at' - 'expires_at' - 'reference',
+        now() + interval '20 minutes', 'zz-token-1', 'session-1'
+    )) - 'created_at' - 'started_at' - 'expires_at' - 'reference',
     jsonb_build_object(
         'payment_id', tests.id('second'), 'order_id', tests.id('order'), 'gateway', 'kora',
-        'method', 'kora_checkout', 'gateway_transaction_id', 'KPY-1', 'amount', 13500.00,
+        'method', 'kora_checkout', 'gateway_transaction_id', 'KPY-1',
+        'gateway_session', 'session-1', 'amount', 13500.00, 'refunded_amount', 0.00,
         'currency', 'XAF', 'status', 'processing', 'order_status', 'pending',
         'action', '{"action": "redirect", "url": "https://pay.example/1"}'::jsonb,
         'failure_reason', null, 'checks', 0, 'is_settled', false
     ),
     'an accepted attempt is processing, with what the payer does next'
 );
+create function tests.our_token(name text) returns text
+language sql stable as $$
+    select t from unnest(tests.tokens(our_token.name)) as t where t ~ '^[0-9a-f]{32}$'
+$$;
+select is(
+    tests.tokens('second'), array[tests.our_token('second'), 'zz-token-1'],
+    'the gateway''s own token of its notices is kept beside ours'
+);
 select results_eq(
-    $$ select t.webhook_token from private.payment_tokens as t
-       where t.payment_id = tests.id('second') $$,
-    $$ values ('token-1') $$,
-    'the token of its notices is kept aside'
+    $$ select e.actor_type, e.detail - 'expires_at' from private.payment_events as e
+       where e.payment_id = tests.id('second') and e.kind = 'started' $$,
+    $$ values ('gateway', '{"action": "redirect", "gateway_transaction_id": "KPY-1",
+           "gateway_session": "session-1"}'::jsonb) $$,
+    'the trail names transaction and session, no token'
 );
 select is(
     tests.as_service(tests.begin_sql('order')) -> 'action',
@@ -251,34 +295,68 @@ select is(
 select is(
     tests.as_service(tests.started_sql(
         'second', 'KPY-2', '{"action": "redirect", "url": "https://pay.example/2"}',
-        now() + interval '20 minutes', 'token-2'
+        now() + interval '20 minutes', 'zz-token-2', 'session-2'
     )) ->> 'gateway_transaction_id',
     'KPY-1',
     'recorded again, its first transaction stays'
 );
+select is((tests.payment('second')).gateway_session, 'session-1', 'and its first session');
 select is(
-    tests.as_service(format(
-        'service.webhook_secrets(%L, %L)', 'kora',
-        array[(tests.payment('second')).reference]
-    )),
-    jsonb_build_array(jsonb_build_object(
-        'payment_id', tests.id('second'), 'webhook_token', 'token-2'
-    )),
-    'and its newest token counts'
+    tests.tokens('second'), array[tests.our_token('second'), 'zz-token-1', 'zz-token-2'],
+    'while every token that notices may carry is known'
 );
-select is(
-    tests.as_service(format('service.webhook_secrets(%L, %L)', s.gateway, s.refs)), s.wanted,
-    s.title
+-- Names and tokens of what the secrets are asked for; other gateways' payments never answer.
+create function tests.secrets(
+    gateway text, refs text [], tokens text [] default '{}'
 )
+returns text []
+language sql as $$
+    select array_agg(n.name || ' ' || coalesce(o.is_ours, s.token) order by n.name, s.token)
+    from jsonb_to_recordset(tests.as_service(format(
+        'service.webhook_secrets(%L, %L, %L)', secrets.gateway, secrets.refs, secrets.tokens
+    ))) as a (payment_id uuid, webhook_token text)
+    cross join lateral (select a.webhook_token) as s (token)
+    inner join tests.names as n on a.payment_id = n.id
+    left join lateral (
+        select 'ours' where s.token = tests.our_token(n.name)
+    ) as o (is_ours) on true
+$$;
+select is(tests.secrets(s.gateway, s.refs, s.tokens), s.wanted, s.title)
 from (
     values
-    ('kora', array['KPY-1'], jsonb_build_array(jsonb_build_object(
-        'payment_id', tests.id('second'), 'webhook_token', 'token-2')),
-        'a token is found by the gateway''s transaction too'),
-    ('mtn', array['KPY-1'], '[]'::jsonb, 'but not at another gateway'),
-    ('kora', array['KPY-9'], '[]', 'nor for an unknown reference'),
-    ('kora', array[(tests.payment('third')).reference], '[]', 'nor for a payment without one')
-) as s (gateway, refs, wanted, title);
+    ('kora', array[(tests.payment('second')).reference], '{}'::text [],
+        '{"second ours",second zz-token-1,second zz-token-2}'::text [],
+        'the secrets of a payment are all its tokens'),
+    ('kora', array['KPY-1'], '{}', '{"second ours",second zz-token-1,second zz-token-2}',
+        'they are found by the gateway''s transaction too'),
+    ('kora', array['session-1'], '{}', '{"second ours",second zz-token-1,second zz-token-2}',
+        'and by its session'),
+    ('kora', '{}', array['zz-token-2'], '{"second ours",second zz-token-1,second zz-token-2}',
+        'and by a token of the gateway''s'),
+    ('kora', '{}', array[tests.our_token('second')],
+        '{"second ours",second zz-token-1,second zz-token-2}', 'and by ours'),
+    ('kora', array['KPY-1', 'session-1'], array['zz-token-1', 'zz-token-2'],
+        '{"second ours",second zz-token-1,second zz-token-2}', 'each once, however often named'),
+    ('mtn', array['KPY-1'], '{}', null, 'but not at another gateway'),
+    ('mtn', '{}', array['zz-token-1'], null, 'a token neither'),
+    ('kora', array['KPY-9'], '{}', null, 'nor for an unknown reference'),
+    ('kora', '{}', array['zz-token-9'], null, 'or an unknown token'),
+    ('kora', '{}', '{}', null, 'nor for nothing'),
+    ('kora', null, null, null, 'nor for no lists'),
+    ('kora', array[(tests.payment('third')).reference], '{}', array['third ours'],
+        'an attempt that the gateway gave no token has ours'),
+    ('mtn', array[(tests.payment('first')).reference], array[tests.our_token('second')],
+        array['first ours'], 'what is named of another gateway is left out')
+) as s (gateway, refs, tokens, wanted, title);
+select is(
+    tests.as_service(format(
+        'service.webhook_secrets(%L, %L)', 'mtn', array[(tests.payment('first')).reference]
+    )),
+    jsonb_build_array(jsonb_build_object(
+        'payment_id', tests.id('first'), 'webhook_token', tests.our_token('first')
+    )),
+    'each secret comes with the payment it is of; tokens need not be asked by'
+);
 select tests.refuses(
     format('select tests.as_service(%L)', format(
         'service.record_payment_started(%L, null, ''{}'', null)', gen_random_uuid())),
@@ -308,12 +386,13 @@ $$;
 
 select is(
     tests.start_failed('first', 'unknown', E'time-out\nafter 10 s')
-        - 'reference' - 'created_at' - 'gateway_transaction_id',
+        - 'reference' - 'created_at' - 'started_at' - 'gateway_transaction_id' - 'expires_at',
     jsonb_build_object(
         'payment_id', tests.id('first'), 'order_id', tests.id('order'), 'gateway', 'mtn',
-        'method', 'mtn_momo', 'amount', 13500.00, 'currency', 'XAF', 'status', 'pending',
+        'method', 'mtn_momo', 'gateway_session', null, 'amount', 13500.00, 'currency', 'XAF',
+        'refunded_amount', 0.00, 'status', 'pending',
         'order_status', 'pending', 'action', null, 'failure_reason', 'time-out after 10 s',
-        'expires_at', null, 'checks', 0, 'is_settled', false
+        'checks', 0, 'is_settled', false
     ),
     'without an answer an attempt stays pending'
 );
@@ -321,6 +400,26 @@ select is(
     tests.states('order'),
     'first pending polled, second processing polled, third pending polled; order processing',
     'and is asked about'
+);
+select is(
+    (tests.payment('first')).expires_at, now() + interval '15 minutes',
+    'for a quarter of an hour somebody may be paying on it'
+);
+update public.payments set expires_at = now() + interval '1 minute' where id = tests.id('first');
+select is(
+    tests.start_failed('first', 'unknown', 'again') ->> 'failure_reason', 'again',
+    'said again, with another reason'
+);
+select is(
+    (tests.payment('first')).expires_at, now() + interval '1 minute', 'it is not given longer'
+);
+select results_eq(
+    $$ select e.actor_type, e.detail from private.payment_events as e
+       where e.payment_id = tests.id('first') and e.kind = 'not_started' order by e.created_at $$,
+    $$ values
+       ('gateway', '{"outcome": "unknown", "reason": "time-out after 10 s"}'::jsonb),
+       ('gateway', '{"outcome": "unknown", "reason": "again"}') $$,
+    'the trail has both'
 );
 select is(
     tests.start_failed('third', 'nothing_created', repeat('x', 400)) ->> 'status', 'failed',
@@ -348,6 +447,12 @@ select is(
     tests.as_service(tests.started_sql('third', null, '{"action": "push"}', null)) ->> 'status',
     'failed',
     'nor does a failed attempt start'
+);
+select tests.begin_payment('quoted', 'order', 'orange_money', null, '{orange}');
+select is(
+    tests.start_failed('quoted', 'nothing_created', 'card 4111111111111111 refused')
+        ->> 'failure_reason',
+    'card … refused', 'a reason that quotes a card number loses it'
 );
 select tests.refuses(
     format('select tests.as_service(%L)', format(
@@ -475,16 +580,124 @@ from (
 select tests.act_as_owner();
 select tests.nothing_changed('none of these changed a row');
 
+-- By a saved method -------------------------------------------------------------------------------
+-- given cards that PayGate keeps for amina and bongani, and an account of hers at PayFast
+
+select tests.name_it(m.name, private.save_payment_method(
+    tests.id(m.owner), m.gateway, m.method,
+    jsonb_build_object('token', m.token, 'label', m.label, 'expires_on', '2030-12-31')
+))
+from (
+    values
+    ('her-card', 'amina', 'paygate', 'card', 'vault-1', 'Visa …0015'),
+    ('her-account', 'amina', 'payfast', 'eft', 'token-7', 'Capitec'),
+    ('his-card', 'bongani', 'paygate', 'card', 'vault-2', 'Visa …0023')
+) as m (name, owner, gateway, method, token, label);
+
+create function tests.begin_saved(
+    order_name text, saved_method text, method text default null,
+    gateways text [] default '{paygate, payfast, kora}', excluded text [] default '{}'
+)
+returns text
+language sql stable as $$
+    select 'select ' || tests.begin_sql(
+        begin_saved.order_name, begin_saved.method, null, begin_saved.gateways,
+        begin_saved.excluded, false, tests.id(begin_saved.saved_method)
+    )
+$$;
+select tests.place_order(o.name, 'amina', jsonb_build_array(tests.item('shoe', 1)), o.country)
+from (
+    values ('by-card', 'ZA'), ('by-account', 'ZA'), ('keeping', 'ZA'), ('elsewhere', 'CM')
+) as o (name, country);
+create table tests.saved_answer as
+select tests.begin_payment(
+    'by-card-1', 'by-card', null, null, '{kora, payfast, paygate}',
+    saved_method_id => tests.id('her-card')
+) as answer;
+select is(
+    (
+        select concat_ws(
+            ' ', a.answer ->> 'gateway', a.answer ->> 'method', a.answer ->> 'saved_method_token',
+            a.answer ->> 'is_new', a.answer ->> 'save_method'
+        )
+        from tests.saved_answer as a
+    ),
+    'paygate card vault-1 true false', 'a saved method goes to its own gateway, with its token'
+);
+select is(
+    (tests.payment('by-card-1')).saved_payment_method_id, tests.id('her-card'),
+    'and is known of the attempt'
+);
+select is(
+    tests.begin_payment(
+        'by-account-1', 'by-account', 'eft', null, '{paygate, payfast}',
+        saved_method_id => tests.id('her-account')
+    ) ->> 'saved_method_token',
+    'token-7', 'it passes over the country''s first gateway for that method'
+);
+select is(
+    (
+        select concat_ws(' ', a.answer ->> 'is_new', a.answer ->> 'saved_method_token')
+        from (
+            select tests.as_service(tests.begin_sql('by-card', 'card', null, '{paygate}')) as answer
+        ) as a
+    ),
+    'false vault-1', 'asked for again without it, the attempt is the same'
+);
+select is(
+    (
+        select concat_ws(' ', a.answer ->> 'is_new', a.answer ->> 'save_method',
+            a.answer ->> 'saved_method_token')
+        from (
+            select tests.begin_payment(
+                'keeping-1', 'keeping', 'card', null, '{paygate}', save_method => true
+            ) as answer
+        ) as a
+    ),
+    'true true', 'who asks that the gateway keep a new one has it said so'
+);
+select is((tests.payment('keeping-1')).save_method, true, 'and the attempt knows');
+select tests.remember();
+select tests.act_as_service();
+select tests.refuses(
+    tests.begin_saved(b.order_name, b.saved_method, b.method, b.gateways, b.excluded),
+    b.refusal, b.title, b.detail
+)
+from (
+    values
+    ('keeping', 'his-card', null, '{paygate}'::text [], '{}'::text [],
+        'PT404 saved_method_not_found', 'another person''s method is not there',
+        tests.id('his-card')::text),
+    ('keeping', 'shoe', null, '{paygate}', '{}', 'PT404 saved_method_not_found',
+        'nor is one that is none', tests.id('shoe')::text),
+    ('keeping', 'her-card', 'eft', '{paygate}', '{}', 'PT404 saved_method_not_found',
+        'a card does not pay by transfer', tests.id('her-card')::text),
+    ('keeping', 'her-card', null, '{payfast, kora}', '{}', 'PT409 payment_method_unavailable',
+        'a token is good at its own gateway only', null),
+    ('keeping', 'her-card', null, '{paygate, payfast, kora}', '{paygate}',
+        'PT409 payment_method_unavailable', 'and nowhere else when that one refused', null),
+    ('elsewhere', 'her-card', null, '{paygate, orange, kora}', '{}',
+        'PT409 payment_method_unavailable', 'nor in a country it does not serve', null)
+) as b (order_name, saved_method, method, gateways, excluded, refusal, title, detail);
+select tests.act_as_owner();
+select tests.nothing_changed('and none of these changed a row');
+delete from public.saved_payment_methods where id = tests.id('her-card');
+select is(
+    (tests.payment('by-card-1')).saved_payment_method_id, null,
+    'a method that is forgotten leaves its attempts'
+);
+
 -- Who may look ------------------------------------------------------------------------------------
 
 select is(
     tests.as_service(format(
         'service.payment_status(%L, %L)', tests.id(s.actor), tests.id('second')
-    )) - 'expires_at' - 'created_at',
+    )) - 'expires_at' - 'created_at' - 'started_at',
     jsonb_build_object(
         'payment_id', tests.id('second'), 'order_id', tests.id('order'), 'gateway', 'kora',
         'method', 'kora_checkout', 'reference', (tests.payment('second')).reference,
-        'gateway_transaction_id', 'KPY-1', 'amount', 13500.00, 'currency', 'XAF',
+        'gateway_transaction_id', 'KPY-1', 'gateway_session', 'session-1', 'amount', 13500.00,
+        'currency', 'XAF', 'refunded_amount', 0.00, 'refunds', '[]'::jsonb,
         'status', 'processing', 'order_status', 'pending',
         'action', '{"action": "redirect", "url": "https://pay.example/2"}'::jsonb,
         'failure_reason', null, 'checks', 0, 'is_settled', false
@@ -504,6 +717,34 @@ from (
     (tests.id('amina'), tests.id('shoe')::text, 'nobody sees one that is none')
 ) as s (actor_id, payment_id, title);
 select tests.act_as_owner();
+-- given money of it is on its way back
+select count(tests.apply('second', 'paid'));
+select is(
+    tests.as_service(format(
+        'service.begin_refund(%L, %L, 500, null, ''scratched'', ''refund-key-1'')',
+        tests.id('chioma'), tests.id('second')
+    )) - 'refund_id' - 'reference' - 'created_at',
+    (
+        tests.as_service(format(
+            'service.payment_status(%L, %L)', tests.id('amina'), tests.id('second')
+        )) #> '{refunds,0}'
+    ) - 'refund_id' - 'reference' - 'created_at',
+    'the owner sees what goes back'
+);
+select is(
+    (
+        tests.as_service(format(
+            'service.payment_status(%L, %L)', tests.id('amina'), tests.id('second')
+        )) #> '{refunds,0}'
+    ) - 'refund_id' - 'reference' - 'created_at',
+    jsonb_build_object(
+        'payment_id', tests.id('second'), 'order_id', tests.id('order'), 'gateway', 'kora',
+        'way', 'gateway', 'amount', 500.00, 'tax_amount', 81.00, 'currency', 'XAF',
+        'status', 'pending', 'reason', 'scratched', 'failure_reason', null, 'items', '[]'::jsonb,
+        'refunded_at', null
+    ),
+    'how much of it, by which way, and how far it is'
+);
 select is(
     tests.as_service(format('service.payment_return(%L)', tests.id('second'))),
     jsonb_build_object('payment_id', tests.id('second'), 'order_id', tests.id('order')),

@@ -63,6 +63,12 @@ insert into tests.moves values
 ('refunded', 'partially_refunded', 'refused'),
 ('refunded', 'refunded', 'stays');
 
+-- What has gone back of 5000 in each state.
+create function tests.given_back(status text) returns numeric
+language sql immutable as $$
+    select case status when 'partially_refunded' then 1000 when 'refunded' then 5000 else 0 end
+$$;
+
 -- An attempt put into a state behind the guard's back, on an order of its own.
 create function tests.payment_in(status text) returns uuid
 language plpgsql as $$
@@ -80,13 +86,15 @@ begin
         now() + interval '30 minutes'
     );
     insert into public.payments (
-        id, order_id, user_id, gateway, method, reference, amount, currency, status, paid_at
+        id, order_id, user_id, gateway, method, reference, amount, currency, status, paid_at,
+        refunded_amount
     )
     values (
         v_id, v_order_id, tests.id('amina'), 'kora', 'kora_checkout',
         'mg-' || replace(left(v_id::text, 24), '-', ''), 5000, 'XAF',
         payment_in.status::public.payment_status,
-        case when payment_in.status in ('paid', 'partially_refunded', 'refunded') then now() end
+        case when payment_in.status in ('paid', 'partially_refunded', 'refunded') then now() end,
+        tests.given_back(payment_in.status)
     );
     perform set_config('session_replication_role', 'origin', true);
     return v_id;
@@ -107,10 +115,10 @@ begin
         role_name, jsonb_build_object('sub', tests.id('amina'), 'role', role_name)
     );
     v_failure := tests.attempt(format(
-        'update public.payments set status = %1$L, evidence_at = %2$L, '
+        'update public.payments set status = %1$L, evidence_at = %2$L, refunded_amount = %4$s, '
         'paid_at = case when %1$L in (''paid'', ''partially_refunded'', ''refunded'') '
         'then now() end where id = %3$L',
-        to_status, evidence_at, v_id
+        to_status, evidence_at, v_id, tests.given_back(to_status)
     ));
     perform tests.act_as_owner();
     select p.status::text into v_now from public.payments as p where p.id = v_id;
@@ -186,11 +194,11 @@ language sql as $$
     select concat_ws(' ', (f).state, (f).hint, (f).detail)
     from tests.attempt(format(
         'insert into public.payments (order_id, user_id, gateway, method, reference, amount, '
-        'currency, status, evidence_at, paid_at) select p.order_id, p.user_id, ''mtn'', '
-        '''mtn_momo'', p.reference, 5000, ''XAF'', %1$L, now(), case when %1$L in (''paid'', '
-        '''partially_refunded'', ''refunded'') then now() end '
+        'currency, status, evidence_at, paid_at, refunded_amount) select p.order_id, p.user_id, '
+        '''mtn'', ''mtn_momo'', p.reference, 5000, ''XAF'', %1$L, now(), case when %1$L in '
+        '(''paid'', ''partially_refunded'', ''refunded'') then now() end, %3$s '
         'from public.payments as p where p.id = %2$L',
-        try_insert.status, tests.payment_in('pending')
+        try_insert.status, tests.payment_in('pending'), tests.given_back(try_insert.status)
     )) as f
 $$;
 

@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(42);
+select plan(45);
 
 -- Every function of the shop, as schema.name(types).
 create view tests.functions as
@@ -48,6 +48,7 @@ select set_eq(
     ('cancel_order(uuid,text)'),
     ('category_tree(text)'),
     ('check_promo_code(text,text)'),
+    ('delete_saved_payment_method(uuid)'),
     ('mark_notifications_read(uuid[])'),
     ('merge_cart(jsonb)'),
     ('place_order(text,text,jsonb,text,jsonb,numeric)'),
@@ -55,7 +56,11 @@ select set_eq(
     ('remove_from_cart(uuid,product_channel)'),
     ('search_products(text,text,text,text,product_channel,numeric,numeric,numeric,boolean,text,'
         'text,integer)'),
-    ('update_order_address(uuid,jsonb)')
+    ('update_order_address(uuid,jsonb)'),
+    -- for admins, who are asked for inside
+    ('exceptions(text,text,integer)'),
+    ('payment_trail(uuid)'),
+    ('resolve_exception(uuid,text,text)')
     $$,
     'a shopper calls exactly these RPCs'
 );
@@ -111,7 +116,15 @@ select set_eq(
     ('private.remove_cart_item(uuid,product_channel)'),
     ('private.round_money(numeric,text)'),
     ('private.set_cart_items(jsonb)'),
-    ('private.update_order_address(uuid,jsonb)')
+    ('private.update_order_address(uuid,jsonb)'),
+    -- constraints of users and addresses, which are checked as whoever writes the row
+    ('private.holds_card_number(text)'),
+    ('private.is_card_number(text)'),
+    ('private.passes_luhn(text)'),
+    -- for admins, who are asked for inside
+    ('private.exceptions(text,text,integer)'),
+    ('private.payment_trail(uuid)'),
+    ('private.resolve_exception(uuid,text,text)')
     $$,
     'a shopper''s RPCs and policies reach exactly these private functions'
 );
@@ -124,7 +137,11 @@ select set_eq(
     ('private.fail(text,text)'),
     ('private.find_products(text,text,text,text,product_channel,numeric,numeric,numeric,'
         || 'boolean,text,text,integer)'),
-    ('private.round_money(numeric,text)')
+    ('private.round_money(numeric,text)'),
+    -- constraints of users and addresses
+    ('private.holds_card_number(text)'),
+    ('private.is_card_number(text)'),
+    ('private.passes_luhn(text)')
     $$,
     'the API key''s role reaches exactly these private functions'
 );
@@ -221,6 +238,10 @@ select set_eq(
     ('private.remove_cart_item(uuid,product_channel)'),
     ('private.set_cart_items(jsonb)'),
     ('private.update_order_address(uuid,jsonb)'),
+    -- cores of admins' RPCs, which ask first whether the caller is one
+    ('private.exceptions(text,text,integer)'),
+    ('private.payment_trail(uuid)'),
+    ('private.resolve_exception(uuid,text,text)'),
     -- what an answer or a policy needs to know
     ('private.caller_country()'),
     ('private.caller_language()'),
@@ -232,11 +253,15 @@ select set_eq(
         || 'boolean,text,text,integer)'),
     -- triggers
     ('private.tg_admins__mirror_is_admin()'),
+    ('private.tg_affiliate_payouts__post_commission()'),
     ('private.tg_affiliates__mirror_is_affiliate()'),
+    ('private.tg_ledger_entries__check_balance()'),
+    ('private.tg_ledger_transactions__check_balance()'),
     ('private.tg_orders__check_transition()'),
     ('private.tg_orders__emit_messages()'),
     ('private.tg_orders__log_transition()'),
     ('private.tg_payments__check_transition()'),
+    ('private.tg_refunds__check_transition()'),
     ('private.tg_users__emit_welcome()'),
     ('private.tg_users__forget_auth_user()'),
     ('private.tg_users__mirror_auth_user()')
@@ -275,7 +300,7 @@ language sql as $$
             'caller_country', 'caller_language', 'fail', 'find_products', 'has_login',
             'is_admin'
         )
-        and f.prosrc !~ 'private\.(require_user|lock_own_order)\('
+        and f.prosrc !~ 'private\.(require_user|require_admin|lock_own_order)\('
 $$;
 select tests.proves(
     'cores_that_trust',
@@ -285,6 +310,27 @@ select tests.proves(
     'private.test_core(uuid)',
     'drop function private.test_core(uuid)',
     'every core that a shopper reaches takes the person from the token'
+);
+
+-- What shows or moves everybody's money asks for an admin before it does anything else.
+create function tests.admin_cores_that_ask_late() returns setof text
+language sql as $$
+    select f.called
+    from tests.functions as f
+    where f.schema_name = 'private'
+        and f.prosecdef
+        and f.prosrc ~ 'private\.require_admin\('
+        and substring(f.prosrc from '(private\.[a-z_]+\(|\m(?:from|insert|update|delete)\M)')
+        <> 'private.require_admin('
+$$;
+select tests.proves(
+    'admin_cores_that_ask_late',
+    'create function private.test_core() returns uuid language sql security definer '
+    'set search_path = '''' as ''select p.id from public.payments as p '
+    'where p.id = private.require_admin()''',
+    'private.test_core()',
+    'drop function private.test_core()',
+    'every core of an admin''s RPC asks for an admin first'
 );
 
 -- all functions -------------------------------------------------------------------------------

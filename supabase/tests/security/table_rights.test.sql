@@ -67,13 +67,17 @@ select set_eq(
     ('authenticated: select public.order_items'),
     ('authenticated: select public.orders'),
     ('authenticated: select public.payments (action, amount, created_at, currency, expires_at, '
-        'failure_reason, gateway, id, method, order_id, paid_at, reference, status, updated_at, '
-        'user_id)'),
+        'failure_reason, gateway, id, method, order_id, paid_at, reference, refunded_amount, '
+        'status, updated_at, user_id)'),
     ('authenticated: select public.promo_codes'),
+    ('authenticated: select public.refund_items'),
+    ('authenticated: select public.refunds (amount, created_at, currency, id, order_id, '
+        'payment_id, reason, refunded_at, status, tax_amount, updated_at, user_id, way)'),
     ('authenticated: select public.suppliers'),
     ('authenticated: select public.users'),
     -- written by the person
     ('authenticated: delete, select public.addresses'),
+    ('authenticated: delete, select public.saved_payment_methods'),
     ('authenticated: insert public.addresses (city, country, district, id, is_default, label, '
         'landmark, latitude, line1, longitude, phone, recipient_name)'),
     ('authenticated: update public.addresses (city, country, district, is_default, label, '
@@ -81,7 +85,8 @@ select set_eq(
     ('authenticated: update public.notifications (read_at)'),
     ('authenticated: update public.users (country, full_name, language, phone)')
     $$,
-    'a shopper reads what is shown to them and writes addresses, profile and read marks'
+    'a shopper reads what is shown to them, writes addresses, profile and read marks, and '
+    'forgets saved methods'
 );
 select set_eq(
     $$select r from tests.table_rights() as r where r like 'service_role:%'$$,
@@ -103,6 +108,9 @@ select set_eq(
     ('service_role: select public.payment_routes'),
     ('service_role: select public.payments'),
     ('service_role: select public.promo_codes'),
+    ('service_role: select public.refund_items'),
+    ('service_role: select public.refunds'),
+    ('service_role: select public.saved_payment_methods'),
     ('service_role: select public.shipping_rates'),
     ('service_role: select public.tax_rates'),
     ('service_role: select public.users'),

@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(18);
+select plan(22);
 
 -- State moves along the transition tables only, forward only. Here: what the tables as a whole
 -- allow; each single move is tried in orders/ and payments/.
@@ -12,7 +12,10 @@ select 'payment of an order', t.from_status::text, t.to_status::text, t.needs_ev
 from private.payment_transitions as t where t.subject = 'order'
 union all
 select 'payment', t.from_status::text, t.to_status::text, t.needs_evidence
-from private.payment_transitions as t where t.subject = 'payment';
+from private.payment_transitions as t where t.subject = 'payment'
+union all
+select 'refund', t.from_status::text, t.to_status::text, false
+from private.refund_transitions as t;
 
 create function tests.reached(subject text, from_status text) returns setof text
 language sql as $$
@@ -91,9 +94,9 @@ select set_eq(
 select is_empty(
     $$
     select m.* from tests.moves as m
-    where m.from_status = m.to_status or m.to_status = 'pending'
+    where m.from_status = m.to_status or m.to_status = 'pending' and m.subject <> 'refund'
     $$,
-    'nothing moves to itself or back to pending'
+    'nothing moves to itself, and no order or payment back to pending'
 );
 select set_eq(
     $$
@@ -106,7 +109,36 @@ select set_eq(
     'an order''s payment moves as an attempt does, but for a new attempt after a failed one'
 );
 
--- the guards that enforce it stand on both tables, for every way in
+-- a refund ends refunded or cancelled; one that failed may still turn out refunded, and only one
+-- that the rail surely did not take waits again
+select set_eq(
+    $$select tests.reached('refund', 'pending')$$,
+    array['pending', 'processing', 'refunded', 'failed', 'cancelled'],
+    'every status of a refund is reached from pending'
+);
+select set_eq(
+    $$
+    select e.enumlabel::text collate "default" from pg_catalog.pg_enum as e
+    where e.enumtypid = 'public.refund_status'::regtype
+    except
+    select t.from_status::text from private.refund_transitions as t
+    $$,
+    array['refunded', 'cancelled'], 'a refund ends refunded or cancelled'
+);
+select set_eq(
+    $$select tests.reached('refund', 'failed')$$, array['refunded'],
+    'after a failure nothing but the money itself is news'
+);
+select set_eq(
+    $$
+    select m.from_status || ' -> ' || m.to_status from tests.moves as m
+    where m.subject = 'refund' and m.from_status in (select tests.reached('refund', m.to_status))
+    $$,
+    array['pending -> processing', 'processing -> pending'],
+    'the only way back is that of a refund that was not taken'
+);
+
+-- the guards that enforce it stand on all three tables, for every way in
 select results_eq(
     $$
     select t.tgrelid::regclass::text, pg_get_triggerdef(t.oid)
@@ -121,7 +153,10 @@ select results_eq(
         'private.tg_orders__check_transition()'),
     ('public.payments', 'CREATE TRIGGER payments_50_check_transition BEFORE INSERT OR UPDATE OF '
         'status ON public.payments FOR EACH ROW EXECUTE FUNCTION '
-        'private.tg_payments__check_transition()')
+        'private.tg_payments__check_transition()'),
+    ('public.refunds', 'CREATE TRIGGER refunds_50_check_transition BEFORE INSERT OR UPDATE OF '
+        'status ON public.refunds FOR EACH ROW EXECUTE FUNCTION '
+        'private.tg_refunds__check_transition()')
     $$,
     'a guard stands before every insert and every change of a status'
 );
@@ -132,9 +167,12 @@ select set_eq(
     where p.pronamespace in (
         'public'::regnamespace, 'private'::regnamespace, 'service'::regnamespace
     )
-    and p.prosrc ~ '(order|payment)_transitions'
+    and p.prosrc ~ '(order|payment|refund)_transitions'
     $$,
-    array['private.tg_orders__check_transition()', 'private.tg_payments__check_transition()'],
+    array[
+        'private.tg_orders__check_transition()', 'private.tg_payments__check_transition()',
+        'private.tg_refunds__check_transition()'
+    ],
     'and nothing else decides about moves'
 );
 
