@@ -3,6 +3,7 @@
 `.env.example` lists every name. A provider whose secret is missing is disabled, never defaulted.
 """
 
+from ipaddress import ip_network
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -72,14 +73,72 @@ class Settings(BaseSettings):
     # Payments.
     payment_timeout_seconds: float = Field(default=10.0, gt=0, le=30)
     """How long a gateway may take to answer; beyond it the outcome is unknown."""
+    payment_calls_at_once: int = Field(default=5, ge=1, le=100)
+    """How many threads of one edge process may wait for one gateway at once; less than a third."""
     kora_pay_secret_key: SecretStr | None = None
     kora_pay_base_url: BaseUrl = "https://api.korapay.com"
     kora_pay_bank_charges: bool = False
     """Take ZAR EFT through Kora's pay-with-bank charge instead of its hosted page."""
     kora_pay_bank_charges_in_cents: bool = False
     """Whether that charge wants cents; the documentation is of two minds."""
+    mtn_api_user: str | None = None
+    """UUID of the API user at MTN; collections and disbursements may each have one of their own."""
     mtn_api_key: SecretStr | None = None
+    """The secret that belongs to the API user."""
+    mtn_collection_key: SecretStr | None = None
+    """Subscription key of the collection product."""
+    mtn_disbursement_key: SecretStr | None = None
+    """Subscription key of the disbursement product: without it MTN pays nobody out."""
+    mtn_disbursement_api_user: str | None = None
+    """Of disbursements, where they have another API user than collections."""
+    mtn_disbursement_api_key: SecretStr | None = None
+    mtn_base_url: BaseUrl = "https://proxy.momoapi.mtn.com"
+    mtn_target_environment: str = "mtncameroon"
+    mtn_currency: str = "XAF"
+    """Of the account. In MTN's test environment `sandbox` it is EUR and stands for any other."""
+    mtn_refunds: bool = False
+    """Whether MTN's refund product may be used; it is not known to be offered in Cameroon."""
+    orange_client_id: str | None = None
     orange_api_key: SecretStr | None = None
+    """The secret that belongs to the client id."""
+    orange_merchant_key: SecretStr | None = None
+    """Of the merchant's subscription: good in one environment alone, test or country."""
+    orange_token_url: BaseUrl = "https://api.orange.com/oauth/v3/token"  # noqa: S105  # an address
+    orange_base_url: BaseUrl = "https://api.orange.com/orange-money-webpay/cm/v1"
+    orange_currency: Literal["XAF", "OUV"] = "XAF"
+    """OUV is the play money of Orange's test environment and stands for francs."""
+    paygate_id: str | None = None
+    paygate_key: SecretStr | None = None
+    """The account's encryption key: PayGate's only secret."""
+    paygate_base_url: BaseUrl = "https://secure.paygate.co.za/payweb3"
+    """One address for test and live; the account decides."""
+    paygate_vault: bool = False
+    """Whether PayVault is enabled for the account, so that payers may have their card kept."""
+    paygate_eft_detail: str = ""
+    """PAY_METHOD_DETAIL of bank transfers, where only one kind shall be offered (SID)."""
+    paygate_approved_codes: Annotated[tuple[str, ...], NoDecode] = ("990017",)
+    """Result codes that, with the status approved, mean paid; one list of them has 900017."""
+    paygate_query_checksum: bool = True
+    """Whether a checksum in a status answer must fit; its rule is not documented."""
+    payfast_merchant_id: str | None = None
+    payfast_merchant_key: SecretStr | None = None
+    """Goes through the payer's browser: it identifies and proves nothing."""
+    payfast_passphrase: SecretStr | None = None
+    """PayFast's only real secret; letters, digits and _ . - alone, or PayFast is unusable."""
+    payfast_base_url: BaseUrl = "https://www.payfast.co.za"
+    payfast_api_base_url: BaseUrl = "https://api.payfast.co.za"
+    payfast_testing: bool = False
+    """Whether the API is asked for the test account's data; then the base URL is the test one."""
+    payfast_source_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Hosts whose addresses PayFast's notices may come from; without these and networks, none."""
+    payfast_source_networks: Annotated[tuple[str, ...], NoDecode] = ()
+    """Networks (CIDR) and addresses that PayFast's notices may come from."""
+    payfast_refunds: bool = False
+    """Whether PayFast has enabled refunds by its API for the account."""
+    payfast_refunds_in_cents: bool = True
+    """The unit of amounts in those calls: cents in the documentation, rand in some programs."""
+    payfast_tokens: bool = False
+    """Whether tokenisation is enabled for the account, so that payers may have their card kept."""
 
     # Mail.
     smtp_host: str | None = None
@@ -98,11 +157,24 @@ class Settings(BaseSettings):
     aliexpress_base_url: BaseUrl | None = None
     openai_api_key: SecretStr | None = None
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator(
+        "cors_origins",
+        "paygate_approved_codes",
+        "payfast_source_hosts",
+        "payfast_source_networks",
+        mode="before",
+    )
     @classmethod
-    def _split_origins(cls, value: object) -> object:
+    def _split_list(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("payfast_source_networks")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network, strict=False)
         return value
 
     @field_validator("cors_origins")

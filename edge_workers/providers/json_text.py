@@ -69,10 +69,13 @@ def _strict_number(value: Any) -> str:
 def loads(text: str) -> Any:
     """JSON with Decimals for fractions; ValueError for all that is not JSON, NaN included."""
     try:
-        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+        return _decoder.decode(text)
     except (RecursionError, ArithmeticError) as error:
         raise ValueError("nested too deeply, or an exponent beyond all bounds") from error
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant)

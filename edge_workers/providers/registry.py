@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from pydantic import SecretStr
 
@@ -19,6 +19,10 @@ from edge_workers.providers.contracts.payments import PaymentProvider, WebhookRe
 from edge_workers.providers.contracts.payouts import PayoutProvider
 from edge_workers.providers.errors import Misconfigured
 from edge_workers.providers.kora import KoraApi, KoraPayments, KoraPayouts
+from edge_workers.providers.mtn import MtnPayments, MtnPayouts, MtnProduct
+from edge_workers.providers.orange import OrangeApi, OrangePayments
+from edge_workers.providers.payfast import Account, PayfastApi, PayfastPayments, Source
+from edge_workers.providers.paygate import PayGateApi, PayGatePayments
 from edge_workers.providers.smtp import SmtpMail
 
 Adapter = TypeVar("Adapter")
@@ -35,6 +39,76 @@ class ProviderSettings(Protocol):
     def kora_pay_bank_charges(self) -> bool: ...
     @property
     def kora_pay_bank_charges_in_cents(self) -> bool: ...
+    @property
+    def mtn_api_user(self) -> str | None: ...
+    @property
+    def mtn_api_key(self) -> SecretStr | None: ...
+    @property
+    def mtn_collection_key(self) -> SecretStr | None: ...
+    @property
+    def mtn_disbursement_key(self) -> SecretStr | None: ...
+    @property
+    def mtn_disbursement_api_user(self) -> str | None: ...
+    @property
+    def mtn_disbursement_api_key(self) -> SecretStr | None: ...
+    @property
+    def mtn_base_url(self) -> str: ...
+    @property
+    def mtn_target_environment(self) -> str: ...
+    @property
+    def mtn_currency(self) -> str: ...
+    @property
+    def mtn_refunds(self) -> bool: ...
+    @property
+    def orange_client_id(self) -> str | None: ...
+    @property
+    def orange_api_key(self) -> SecretStr | None: ...
+    @property
+    def orange_merchant_key(self) -> SecretStr | None: ...
+    @property
+    def orange_token_url(self) -> str: ...
+    @property
+    def orange_base_url(self) -> str: ...
+    @property
+    def orange_currency(self) -> str: ...
+    @property
+    def paygate_id(self) -> str | None: ...
+    @property
+    def paygate_key(self) -> SecretStr | None: ...
+    @property
+    def paygate_base_url(self) -> str: ...
+    @property
+    def paygate_vault(self) -> bool: ...
+    @property
+    def paygate_eft_detail(self) -> str: ...
+    @property
+    def paygate_approved_codes(self) -> tuple[str, ...]: ...
+    @property
+    def paygate_query_checksum(self) -> bool: ...
+    @property
+    def payfast_merchant_id(self) -> str | None: ...
+    @property
+    def payfast_merchant_key(self) -> SecretStr | None: ...
+    @property
+    def payfast_passphrase(self) -> SecretStr | None: ...
+    @property
+    def payfast_base_url(self) -> str: ...
+    @property
+    def payfast_api_base_url(self) -> str: ...
+    @property
+    def payfast_testing(self) -> bool: ...
+    @property
+    def payfast_source_hosts(self) -> tuple[str, ...]: ...
+    @property
+    def payfast_source_networks(self) -> tuple[str, ...]: ...
+    @property
+    def payfast_refunds(self) -> bool: ...
+    @property
+    def payfast_refunds_in_cents(self) -> bool: ...
+    @property
+    def payfast_tokens(self) -> bool: ...
+    @property
+    def public_url(self) -> str: ...
     @property
     def payment_timeout_seconds(self) -> float: ...
     @property
@@ -130,6 +204,187 @@ def _kora_payouts(settings: ProviderSettings) -> PayoutProvider | None:
     return None if api is None else KoraPayouts(api)
 
 
+@lru_cache(maxsize=16)
+def _mtn_product(
+    product: Literal["collection", "disbursement"],
+    subscription_key: str,
+    api_user: str,
+    api_key: str,
+    base_url: str,
+    target_environment: str,
+    currency: str,
+    timeout_seconds: float,
+) -> MtnProduct:
+    return MtnProduct(
+        product,
+        subscription_key=subscription_key,
+        api_user=api_user,
+        api_key=api_key,
+        base_url=base_url,
+        target_environment=target_environment,
+        currency=currency,
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def _mtn(
+    product: Literal["collection", "disbursement"], settings: ProviderSettings
+) -> MtnProduct | None:
+    api_user, api_key = (settings.mtn_api_user or "").strip(), _plain(settings.mtn_api_key)
+    subscription_key = _plain(settings.mtn_collection_key)
+    if product == "disbursement":
+        api_user = (settings.mtn_disbursement_api_user or "").strip() or api_user
+        api_key = _plain(settings.mtn_disbursement_api_key) or api_key
+        subscription_key = _plain(settings.mtn_disbursement_key)
+    if not api_user or api_key is None or subscription_key is None:
+        return None
+    return _mtn_product(
+        product,
+        subscription_key,
+        api_user,
+        api_key,
+        settings.mtn_base_url,
+        settings.mtn_target_environment,
+        settings.mtn_currency,
+        settings.payment_timeout_seconds,
+    )
+
+
+def _mtn_payments(settings: ProviderSettings) -> PaymentProvider | None:
+    collection = _mtn("collection", settings)
+    if collection is None:
+        return None
+    return MtnPayments(collection, _mtn("disbursement", settings), refunds=settings.mtn_refunds)
+
+
+def _mtn_payouts(settings: ProviderSettings) -> PayoutProvider | None:
+    disbursement = _mtn("disbursement", settings)
+    return None if disbursement is None else MtnPayouts(disbursement)
+
+
+@lru_cache(maxsize=8)
+def _orange_api(
+    client_id: str,
+    client_secret: str,
+    merchant_key: str,
+    token_url: str,
+    base_url: str,
+    currency: str,
+    timeout_seconds: float,
+) -> OrangeApi:
+    return OrangeApi(
+        client_id=client_id,
+        client_secret=client_secret,
+        merchant_key=merchant_key,
+        token_url=token_url,
+        base_url=base_url,
+        currency=currency,
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def _orange_payments(settings: ProviderSettings) -> PaymentProvider | None:
+    client_id = (settings.orange_client_id or "").strip()
+    client_secret, merchant_key = (
+        _plain(settings.orange_api_key),
+        _plain(settings.orange_merchant_key),
+    )
+    if not client_id or client_secret is None or merchant_key is None:
+        return None
+    return OrangePayments(
+        _orange_api(
+            client_id,
+            client_secret,
+            merchant_key,
+            settings.orange_token_url,
+            settings.orange_base_url,
+            settings.orange_currency,
+            settings.payment_timeout_seconds,
+        )
+    )
+
+
+@lru_cache(maxsize=8)
+def _paygate_api(
+    paygate_id: str, key: str, base_url: str, merchant_url: str, timeout_seconds: float
+) -> PayGateApi:
+    return PayGateApi(
+        paygate_id=paygate_id,
+        key=key,
+        base_url=base_url,
+        merchant_url=merchant_url,
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def _paygate_payments(settings: ProviderSettings) -> PaymentProvider | None:
+    key = _plain(settings.paygate_key)
+    if key is None or not settings.paygate_id:
+        return None
+    return PayGatePayments(
+        _paygate_api(
+            settings.paygate_id,
+            key,
+            settings.paygate_base_url,
+            settings.public_url,
+            settings.payment_timeout_seconds,
+        ),
+        has_vault=settings.paygate_vault,
+        eft_detail=settings.paygate_eft_detail,
+        approved_codes=settings.paygate_approved_codes,
+        checks_answers=settings.paygate_query_checksum,
+    )
+
+
+@lru_cache(maxsize=8)
+def _payfast_api(
+    merchant_id: str,
+    merchant_key: str,
+    passphrase: str,
+    base_url: str,
+    api_base_url: str,
+    is_testing: bool,
+    timeout_seconds: float,
+) -> PayfastApi:
+    return PayfastApi(
+        Account(merchant_id, merchant_key, passphrase),
+        base_url=base_url,
+        api_base_url=api_base_url,
+        is_testing=is_testing,
+        timeout_seconds=timeout_seconds,
+    )
+
+
+@lru_cache(maxsize=8)
+def _payfast_source(networks: tuple[str, ...], hosts: tuple[str, ...]) -> Source:
+    return Source(networks=networks, hosts=hosts)
+
+
+def _payfast_payments(settings: ProviderSettings) -> PaymentProvider | None:
+    merchant_id = (settings.payfast_merchant_id or "").strip()
+    merchant_key, passphrase = (
+        _plain(settings.payfast_merchant_key),
+        _plain(settings.payfast_passphrase),
+    )
+    if not merchant_id or merchant_key is None or passphrase is None:
+        return None
+    return PayfastPayments(
+        _payfast_api(
+            merchant_id,
+            merchant_key,
+            passphrase,
+            settings.payfast_base_url,
+            settings.payfast_api_base_url,
+            settings.payfast_testing,
+            settings.payment_timeout_seconds,
+        ),
+        _payfast_source(settings.payfast_source_networks, settings.payfast_source_hosts),
+        refunds=settings.payfast_refunds,
+        refunds_in_cents=settings.payfast_refunds_in_cents,
+        tokens=settings.payfast_tokens,
+    )
+
+
 @lru_cache(maxsize=8)
 def _smtp(
     host: str,
@@ -153,9 +408,14 @@ def _smtp(
 
 _PAYMENTS: dict[str, Callable[[ProviderSettings], PaymentProvider | None]] = {
     "kora": _kora_payments,
+    "mtn": _mtn_payments,
+    "orange": _orange_payments,
+    "paygate": _paygate_payments,
+    "payfast": _payfast_payments,
 }
 _PAYOUTS: dict[str, Callable[[ProviderSettings], PayoutProvider | None]] = {
     "kora": _kora_payouts,
+    "mtn": _mtn_payouts,
 }
 
 PAYMENT_GATEWAYS: tuple[str, ...] = tuple(_PAYMENTS)

@@ -12,11 +12,13 @@ The log line has the provider, the operation, the status and the milliseconds.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +36,8 @@ CONNECT_SECONDS = 3.0
 
 _log = structlog.get_logger(__name__)
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+_heard: ContextVar[Heard | None] = ContextVar("heard", default=None)
+_latest: ContextVar[float] = ContextVar("latest", default=math.inf)
 
 _NEVER_SENT = (
     httpx.ConnectError,
@@ -43,9 +47,41 @@ _NEVER_SENT = (
 )
 
 
+@dataclass
+class Heard:
+    """What came back to a thread's calls."""
+
+    answers: int = 0
+    """Complete answers, whatever they say."""
+
+
+@contextmanager
+def listening() -> Iterator[Heard]:
+    """Counts the answers to the calls that this thread makes within it."""
+    heard = Heard()
+    token = _heard.set(heard)
+    try:
+        yield heard
+    finally:
+        _heard.reset(token)
+
+
+@contextmanager
+def ending_within(seconds: float) -> Iterator[None]:
+    """All calls that this thread makes within it, together, end in so many seconds.
+
+    One that would begin later is not sent: `Unavailable` (`no_time_left`), `nothing_created`.
+    """
+    token = _latest.set(min(_latest.get(), time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _latest.reset(token)
+
+
 @dataclass(frozen=True)
 class Answer:
-    """A complete answer with a status below 500 that is neither a redirect nor 429."""
+    """A complete answer, neither a redirect nor 429; from 500 only one asked for as readable."""
 
     status: int
     content: bytes
@@ -79,14 +115,27 @@ class Transport:
         operation: str,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
+        readable_errors: Collection[int] = (),
     ) -> Answer:
-        """One request, never repeated. Raises `Unavailable` as the module says."""
+        """One request, never repeated. Raises `Unavailable` as the module says.
+
+        `readable_errors`: statuses from 500 whose body says what they mean.
+        """
         started = time.monotonic()
+        if started >= _latest.get():
+            raise Unavailable(
+                f"There was no time left to ask {self.provider}.",
+                code="no_time_left",
+                outcome="nothing_created",
+            )
         status: int | None = None
         problem = ""
         try:
             status, retry_after, body = self._exchange(method, path, headers, content, started)
-            problem, outcome = _judge(status)
+            heard = _heard.get()
+            if heard is not None:
+                heard.answers += 1
+            problem, outcome = _judge(status, readable_errors)
             if problem:
                 raise Unavailable(
                     f"{self.provider} answered {status}.",
@@ -127,7 +176,7 @@ class Transport:
         content: bytes | None,
         started: float,
     ) -> tuple[int, int | None, bytes]:
-        token = _deadline.set(started + self.timeout_seconds)
+        token = _deadline.set(min(started + self.timeout_seconds, _latest.get()))
         try:
             with self._connection().stream(
                 method, f"{self.base_url}{path}", headers=headers, content=content
@@ -168,11 +217,11 @@ def _bounded(chunks: Iterable[bytes]) -> bytes:
     return bytes(received)
 
 
-def _judge(status: int) -> tuple[str, Outcome]:
+def _judge(status: int, readable_errors: Collection[int]) -> tuple[str, Outcome]:
     """What a status alone says: ('', …) when the adapter has to read the body."""
     if status == 429:
         return "rate_limited", "nothing_created"
-    if status >= 500:
+    if status >= 500 and status not in readable_errors:
         return "server_error", "unknown"
     if 300 <= status < 400:
         return "redirected", "unknown"

@@ -35,6 +35,14 @@ class Keys:
     mallgram_service: str
     smtp_password: str
     kora_pay_secret_key: str
+    mtn_api_key: str
+    mtn_collection_key: str
+    mtn_disbursement_key: str
+    orange_api_key: str
+    orange_merchant_key: str
+    paygate_key: str
+    payfast_merchant_key: str
+    payfast_passphrase: str
 
 
 def load_keys() -> Keys:

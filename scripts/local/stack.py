@@ -29,6 +29,10 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ACCESS_LOG_BYTES = 20_000_000
 FROM_EMAIL = "shop@mallgram.test"
 SMTP_USER = "mallgram"
+MTN_API_USER = "6f9f1e0a-2d3c-4b5a-8e7d-0c1b2a394857"
+ORANGE_CLIENT_ID = "mallgram"
+PAYGATE_ID = "10011072130"  # PayGate's own test account
+PAYFAST_MERCHANT_ID = "10000100"  # PayFast's own test account
 DEMO_LOGINS: Mapping[str, str] = {
     "DEMO_ADMIN_EMAIL": "admin@mallgram.test",
     "DEMO_SHOPPER_EMAIL": "shopper@mallgram.test",
@@ -77,6 +81,29 @@ def client_environment(stack: Stack, keys: Keys) -> dict[str, str]:
         "FROM_EMAIL": FROM_EMAIL,
         "KORA_PAY_BASE_URL": f"{sandbox}/kora",
         "KORA_PAY_SECRET_KEY": keys.kora_pay_secret_key,
+        "MTN_BASE_URL": f"{sandbox}/mtn",
+        "MTN_API_USER": MTN_API_USER,
+        "MTN_API_KEY": keys.mtn_api_key,
+        "MTN_COLLECTION_KEY": keys.mtn_collection_key,
+        "MTN_DISBURSEMENT_KEY": keys.mtn_disbursement_key,
+        "ORANGE_TOKEN_URL": f"{sandbox}/orange/oauth/v3/token",
+        "ORANGE_BASE_URL": f"{sandbox}/orange/orange-money-webpay/cm/v1",
+        "ORANGE_CLIENT_ID": ORANGE_CLIENT_ID,
+        "ORANGE_API_KEY": keys.orange_api_key,
+        "ORANGE_MERCHANT_KEY": keys.orange_merchant_key,
+        "PAYGATE_BASE_URL": f"{sandbox}/paygate",
+        "PAYGATE_ID": PAYGATE_ID,
+        "PAYGATE_KEY": keys.paygate_key,
+        "PAYGATE_VAULT": "true",
+        "PAYFAST_BASE_URL": f"{sandbox}/payfast",
+        "PAYFAST_API_BASE_URL": f"{sandbox}/payfast/api",
+        "PAYFAST_MERCHANT_ID": PAYFAST_MERCHANT_ID,
+        "PAYFAST_MERCHANT_KEY": keys.payfast_merchant_key,
+        "PAYFAST_PASSPHRASE": keys.payfast_passphrase,
+        "PAYFAST_TESTING": "true",
+        "PAYFAST_SOURCE_NETWORKS": "127.0.0.0/8",
+        "PAYFAST_REFUNDS": "true",
+        "PAYFAST_TOKENS": "true",
         **DEMO_LOGINS,
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_workers.providers import registry
 from tests.contracts.peer import Peer, peer
 from tests.contracts.profiles import ProviderValues, values_for
 from tests.sandbox.running import RunningSandbox, running_sandbox
@@ -17,6 +18,14 @@ def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
     """One sandbox on free ports."""
     with running_sandbox(Path(tmp_path_factory.mktemp("sandbox"))) as sandbox:
         yield sandbox
+
+
+@pytest.fixture(autouse=True)
+def fresh_adapters() -> None:
+    """No connection and no access token of an earlier test: a peer's port may come back."""
+    for maker in vars(registry).values():
+        if hasattr(maker, "cache_clear"):
+            maker.cache_clear()
 
 
 @pytest.fixture

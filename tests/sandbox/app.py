@@ -13,6 +13,10 @@ from tests.sandbox.faults import Faults
 from tests.sandbox.journal import Journal
 from tests.sandbox.kora import Kora
 from tests.sandbox.mail import MailSink
+from tests.sandbox.mtn import Mtn
+from tests.sandbox.orange import Orange
+from tests.sandbox.payfast import Payfast
+from tests.sandbox.paygate import PayGate
 from tests.sandbox.settings import Settings
 from tests.sandbox.world import World
 
@@ -49,7 +53,7 @@ def build(settings: Settings) -> Sandbox:
         calls=Calls(),
         deliveries=Deliveries(journal, faults),
     )
-    for gateway in (Kora(world),):
+    for gateway in (Kora(world), Mtn(world), Orange(world), PayGate(world), Payfast(world)):
         world.gateways[gateway.name] = gateway
     mail = MailSink(settings, journal, faults)
     app = Flask(__name__)

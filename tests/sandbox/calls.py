@@ -9,12 +9,15 @@ from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 KEPT = 5000
 
 # Alone, not inside an id or a reference.
 _number = re.compile(r"(?<![\w-])\+?\d{8,}(?![\w-])")
 _address = re.compile(r"([^\s@\"<>])[^\s@\"<>]*@")
+_HIDDEN_FIELDS = ("merchant_key", "pay_token", "checksum", "vault_id", "signature")
+_FORM = "application/x-www-form-urlencoded"
 _SHOWN_HEADERS = ("content-type", "accept", "user-agent", "idempotency-key")
 
 
@@ -46,7 +49,7 @@ class Calls:
             "method": method,
             "path": redacted(path),
             "headers": shown,
-            "body": _shown_body(body),
+            "body": _shown_body(body, is_form=headers.get("content-type", "").startswith(_FORM)),
             "status": None,
             "fault": None,
         }
@@ -65,9 +68,12 @@ def redacted(text: str) -> str:
     return _address.sub(r"\1…@", _number.sub(lambda found: f"…{found[0][-2:]}", text))
 
 
-def _shown_body(body: bytes) -> Any:
+def _shown_body(body: bytes, *, is_form: bool) -> Any:
     if not body:
         return None
+    if is_form:
+        fields = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+        return _shown(dict(fields))
     try:
         return _shown(json.loads(body))
     except ValueError:
@@ -77,9 +83,13 @@ def _shown_body(body: bytes) -> Any:
 def _shown(value: Any) -> Any:
     """A JSON value with its texts redacted; references keep their form, they are ids."""
     if isinstance(value, dict):
-        return {
-            key: item if key.endswith("reference") else _shown(item) for key, item in value.items()
-        }
+        return {key: _shown_member(key.lower(), item) for key, item in value.items()}
     if isinstance(value, list):
         return [_shown(item) for item in value]
     return redacted(value) if isinstance(value, str) else value
+
+
+def _shown_member(key: str, value: Any) -> Any:
+    if key in _HIDDEN_FIELDS:
+        return "…"
+    return value if key.endswith("reference") else _shown(value)

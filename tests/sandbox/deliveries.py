@@ -1,4 +1,4 @@
-"""Sending webhooks: at once, and again with growing delays until the answer is 200.
+"""Sending webhooks: at once, and again with growing delays until the answer is as wanted: 200.
 
 Sandbox time: 1, 2, 4, 8 … seconds, at most a minute, where a real gateway takes hours.
 """
@@ -39,6 +39,11 @@ class Webhook:
     url: str
     headers: dict[str, str]
     body: str
+    wanted_answer: str | None = None
+    """The body that the answer must have, exactly, where the status alone does not do."""
+    attempts: int = ATTEMPTS
+    """How often it is sent at most."""
+    method: str = "POST"
 
 
 @dataclass
@@ -79,8 +84,8 @@ class Deliveries:
             self._stopping = True
             self._condition.notify()
 
-    def send(self, webhook: Webhook, forged: Webhook) -> None:
-        """Queue a webhook; `forged` goes before it when that fault is ordered."""
+    def send(self, webhook: Webhook, forged: Webhook) -> list[str]:
+        """Queue a webhook; `forged` goes before it when that fault is ordered. Its ids."""
         provider = webhook.provider
         if self._faults.take_for_delivery(provider, "forge"):
             self._schedule(self._remember(forged, is_forged=True), 0.0)
@@ -89,10 +94,20 @@ class Deliveries:
             ids.append(self._remember(webhook))
         if self._faults.take_for_delivery(provider, "reorder"):
             self._hold(provider, ids)
-            return
+            return ids
         for id_ in ids:
             self._schedule(id_, 0.0)
         self._release(provider, delay=0.3)
+        return ids
+
+    def wait_for_attempt(self, ids: list[str], seconds: float) -> bool:
+        """Wait until each was sent once, answered or not; False when the seconds are over."""
+        deadline = time.monotonic() + seconds
+        while not all((self._journal.get(KIND, id_) or {}).get("attempts") for id_ in ids):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
     def _remember(self, webhook: Webhook, *, is_forged: bool = False) -> str:
         id_ = uuid.uuid4().hex
@@ -106,6 +121,9 @@ class Deliveries:
                 "url": webhook.url,
                 "headers": webhook.headers,
                 "body": webhook.body,
+                "wanted_answer": webhook.wanted_answer,
+                "most_attempts": webhook.attempts,
+                "method": webhook.method,
                 "is_forged": is_forged,
                 "attempts": 0,
                 "status": "waiting",
@@ -160,20 +178,26 @@ class Deliveries:
         delivery = self._journal.get(KIND, id_)
         if delivery is None or delivery["status"] != "waiting":
             return
-        status: int | None
+        status: int | None = None
+        is_taken = False
         try:
-            status = self._client.post(
+            answer = self._client.request(
+                delivery.get("method", "POST"),
                 delivery["url"],
                 content=delivery["body"].encode("utf-8"),
                 headers=delivery["headers"],
-            ).status_code
+            )
+            status = answer.status_code
+            is_taken = status == 200 and delivery.get("wanted_answer") in (None, answer.text)
         except (httpx.HTTPError, httpx.InvalidURL):
-            status = None
+            _log.info("%s could not be told", delivery["provider"])
         delivery["attempts"] += 1
         delivery["last_status"] = status
-        if status == 200:
+        if is_taken:
             delivery["status"] = "delivered"
-        elif delivery["is_forged"] or delivery["attempts"] >= ATTEMPTS:
+        elif delivery["is_forged"] or delivery["attempts"] >= delivery.get(
+            "most_attempts", ATTEMPTS
+        ):
             delivery["status"] = "given_up"
         self._journal.put(KIND, id_, delivery)
         _log.info(
@@ -188,7 +212,7 @@ class Deliveries:
 
     def listed(self, provider: str | None = None) -> list[dict[str, Any]]:
         """Oldest first, without what is signed."""
-        hidden = ("headers", "body")
+        hidden = ("headers", "body", "wanted_answer", "most_attempts")
         return [
             {key: value for key, value in delivery.items() if key not in hidden}
             for delivery in self._journal.all(KIND)

@@ -7,13 +7,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 from cryptography import x509
@@ -23,8 +24,38 @@ from cryptography.x509.oid import NameOID
 
 ROOT = Path(__file__).parents[2]
 KORA_SECRET_KEY = "sk_test_of_the_contract_suite"
+MTN_API_USER = "c72025f5-5cd1-4630-99e4-8ba4722fad56"
+MTN_API_KEY = "API key of the contract suite"
+MTN_COLLECTION_KEY = "collection key of the contract suite"
+MTN_DISBURSEMENT_KEY = "disbursement key of the contract suite"
+ORANGE_CLIENT_ID = "client of the contract suite"
+ORANGE_API_KEY = "client secret of the contract suite"
+ORANGE_MERCHANT_KEY = "merchant key of the contract suite"
+PAYGATE_ID = "10011072130"
+PAYGATE_KEY = "secret of the contract suite"
+PAYFAST_MERCHANT_ID = "10000100"
+PAYFAST_MERCHANT_KEY = "46f0cd694581a"
+PAYFAST_PASSPHRASE = "passphrase_of.the-suite"
 SMTP_USER = "relay"
 SMTP_PASSWORD = "a password for the sink"
+CREDENTIALS = {
+    "KORA_PAY_SECRET_KEY": KORA_SECRET_KEY,
+    "MTN_API_USER": MTN_API_USER,
+    "MTN_API_KEY": MTN_API_KEY,
+    "MTN_COLLECTION_KEY": MTN_COLLECTION_KEY,
+    "MTN_DISBURSEMENT_KEY": MTN_DISBURSEMENT_KEY,
+    "ORANGE_CLIENT_ID": ORANGE_CLIENT_ID,
+    "ORANGE_API_KEY": ORANGE_API_KEY,
+    "ORANGE_MERCHANT_KEY": ORANGE_MERCHANT_KEY,
+    "PAYGATE_ID": PAYGATE_ID,
+    "PAYGATE_KEY": PAYGATE_KEY,
+    "PAYFAST_MERCHANT_ID": PAYFAST_MERCHANT_ID,
+    "PAYFAST_MERCHANT_KEY": PAYFAST_MERCHANT_KEY,
+    "PAYFAST_PASSPHRASE": PAYFAST_PASSPHRASE,
+    "SMTP_USER": SMTP_USER,
+    "SMTP_PASSWORD": SMTP_PASSWORD,
+}
+"""What a sandbox cannot start without, by the environment's names."""
 PATIENCE_SECONDS = 20.0
 
 
@@ -35,6 +66,10 @@ class RunningSandbox:
     directory: Path
     port: int
     smtp_port: int
+    step_seconds: float = 0.2
+    """How long test numbers, refunds and payouts take to end by themselves."""
+    public_url: str = "http://127.0.0.1:9"
+    """Where the shop's edge listens: where webhooks go that were given no address."""
     process: subprocess.Popen[bytes] | None = None
     client: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=30))
 
@@ -58,11 +93,9 @@ class RunningSandbox:
             "SANDBOX_STATE_DIR": str(self.directory / "state"),
             "SANDBOX_TLS_CERT": str(self.ca_file),
             "SANDBOX_TLS_KEY": str(self.directory / "key.pem"),
-            "SANDBOX_STEP_SECONDS": "0.2",
-            "PUBLIC_URL": "http://127.0.0.1:9",
-            "KORA_PAY_SECRET_KEY": KORA_SECRET_KEY,
-            "SMTP_USER": SMTP_USER,
-            "SMTP_PASSWORD": SMTP_PASSWORD,
+            "SANDBOX_STEP_SECONDS": str(self.step_seconds),
+            "PUBLIC_URL": self.public_url,
+            **CREDENTIALS,
         }
         log = (self.directory / "log").open("ab")
         with log:
@@ -107,6 +140,15 @@ class RunningSandbox:
         decided: dict[str, Any] = answer.json()
         return decided
 
+    def post_form(self, url: str, fields: Sequence[tuple[str, str]]) -> httpx.Response:
+        """What a browser does with an action of kind `form`; the page it comes to."""
+        return self.client.post(
+            url,
+            content=urlencode(fields),
+            headers={"content-type": "application/x-www-form-urlencoded"},
+            follow_redirects=True,
+        )
+
     def order_fault(self, provider: str, kind: str, times: int = 1, **more: Any) -> None:
         """A fault for the next calls."""
         order = {"provider": provider, "kind": kind, "times": times, **more}
@@ -115,6 +157,12 @@ class RunningSandbox:
     def clear_faults(self) -> None:
         """Forget the orders that were not used."""
         self.client.delete(f"{self.url}/_sandbox/faults").raise_for_status()
+
+    def forget_tokens(self, provider: str) -> None:
+        """The access tokens that a provider gave end at once."""
+        self.client.put(
+            f"{self.url}/_sandbox/dials/{provider}", json={"revoke_tokens": True}
+        ).raise_for_status()
 
     def listed(self, what: str, **query: str) -> list[dict[str, Any]]:
         """`calls`, `mail`, `deliveries` or `faults`."""
@@ -125,10 +173,13 @@ class RunningSandbox:
 
 
 @contextmanager
-def running_sandbox(directory: Path) -> Iterator[RunningSandbox]:
-    """A sandbox on free ports with its state in a directory of the test's own."""
+def running_sandbox(directory: Path, **told: Any) -> Iterator[RunningSandbox]:
+    """A sandbox on free ports with its state in a directory of the test's own.
+
+    `told`: `step_seconds` and `public_url`, where they are to be others.
+    """
     _write_certificate(directory)
-    sandbox = RunningSandbox(directory, free_port(), free_port())
+    sandbox = RunningSandbox(directory, free_port(), free_port(), **told)
     sandbox.start()
     try:
         yield sandbox

@@ -28,6 +28,22 @@ class Settings:
     tls_cert: Path
     tls_key: Path
     kora_secret_key: str
+    mtn_api_user: str
+    mtn_api_key: str
+    mtn_collection_key: str
+    mtn_disbursement_key: str
+    mtn_target_environment: str
+    mtn_currency: str
+    orange_client_id: str
+    orange_client_secret: str
+    orange_merchant_key: str
+    orange_currency: str
+    """XAF: the merchant key is good in the environment `cm`; OUV: in `dev`."""
+    paygate_id: str
+    paygate_key: str
+    payfast_merchant_id: str
+    payfast_merchant_key: str
+    payfast_passphrase: str
     step_seconds: float
     """How long a test number or payout takes to decide by itself."""
 
@@ -54,5 +70,20 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         tls_cert=Path(wanted("SANDBOX_TLS_CERT")),
         tls_key=Path(wanted("SANDBOX_TLS_KEY")),
         kora_secret_key=wanted("KORA_PAY_SECRET_KEY"),
+        mtn_api_user=wanted("MTN_API_USER"),
+        mtn_api_key=wanted("MTN_API_KEY"),
+        mtn_collection_key=wanted("MTN_COLLECTION_KEY"),
+        mtn_disbursement_key=wanted("MTN_DISBURSEMENT_KEY"),
+        mtn_target_environment=environment.get("MTN_TARGET_ENVIRONMENT") or "mtncameroon",
+        mtn_currency=environment.get("MTN_CURRENCY") or "XAF",
+        orange_client_id=wanted("ORANGE_CLIENT_ID"),
+        orange_client_secret=wanted("ORANGE_API_KEY"),
+        orange_merchant_key=wanted("ORANGE_MERCHANT_KEY"),
+        orange_currency=environment.get("ORANGE_CURRENCY") or "XAF",
+        paygate_id=wanted("PAYGATE_ID"),
+        paygate_key=wanted("PAYGATE_KEY"),
+        payfast_merchant_id=wanted("PAYFAST_MERCHANT_ID"),
+        payfast_merchant_key=wanted("PAYFAST_MERCHANT_KEY"),
+        payfast_passphrase=wanted("PAYFAST_PASSPHRASE"),
         step_seconds=float(environment.get("SANDBOX_STEP_SECONDS") or 1.0),
     )

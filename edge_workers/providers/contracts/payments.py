@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
@@ -34,6 +34,8 @@ EventKind = Literal["payment", "refund", "payout", "other"]
 class StartPayment:
     """One attempt to collect one amount. `reference` is ours, stored before this is sent."""
 
+    payment_id: str
+    """Our row's id (UUID version 4), for gateways that want a UUID of ours as their key."""
     reference: str
     method: str
     amount: Decimal
@@ -54,6 +56,10 @@ class StartPayment:
     return_url: str = ""
     """Where the browser comes back; proves nothing."""
     cancel_url: str = ""
+    save_method: bool = False
+    """The payer asks that the gateway keep the card or account for the next time."""
+    saved_method_token: str | None = None
+    """The gateway's token of a method that this payer let it keep before."""
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -92,6 +98,9 @@ class StartedPayment:
 
     action: PaymentAction
     gateway_transaction_id: str | None = None
+    gateway_session: str | None = None
+    """The gateway's name for the attempt before money moved (a pay token, a pay request), where it
+    differs from the transaction's and is needed to ask."""
     expires_at: datetime | None = None
     """When the gateway gives up, if it says so."""
     webhook_token: str | None = None
@@ -111,20 +120,38 @@ class AuthorizePayment:
 class PaymentQuery:
     """What is known of an attempt when asking how it stands."""
 
+    payment_id: str
     reference: str
     gateway_transaction_id: str | None = None
+    gateway_session: str | None = None
     amount: Decimal | None = None
     currency: str | None = None
     method: str | None = None
+    started_at: datetime | None = None
+    """When the attempt was begun: where to look in a gateway's history."""
+    notice: bytes | None = None
+    """The verified webhook that raised the question, byte for byte, for gateways whose answer is to
+    confirm their own notice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedMethod:
+    """A card or account that the gateway keeps for the payer: its token, never a number."""
+
+    token: str
+    label: str
+    """What the payer recognises it by, such as `Visa …0015`."""
+    expires_on: date | None = None
+    """Last day it is good for, where the gateway says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentResult:
     """How the gateway itself says the attempt stands: the only thing that may mark it paid.
 
-    `is_found` false: the gateway does not know the reference (pending right after the start, failed
-    once the attempt has expired). `amount` and `currency` are what was collected and must be
-    compared with the order by the caller.
+    `is_found` false: the gateway does not know the reference. That is pending, since it may still
+    be paid; the database closes it after a day. `amount` and `currency` are what was collected and
+    must be compared with the order by the caller.
     """
 
     status: PaymentStatus
@@ -136,13 +163,17 @@ class PaymentResult:
     reason: str | None = None
     gateway_status: str | None = None
     """The gateway's own word, for logs."""
+    saved_method: SavedMethod | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RefundRequest:
     """Give money back. `refund_reference` is ours and the idempotency key."""
 
+    refund_id: str
+    """Our row's id (UUID version 4), for gateways that want a UUID of ours as their key."""
     refund_reference: str
+    payment_id: str
     payment_reference: str
     currency: str
     gateway_transaction_id: str | None = None
@@ -150,6 +181,21 @@ class RefundRequest:
     """None: all that is left."""
     reason: str = ""
     notify_url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundQuery:
+    """What is known of a refund when asking how it stands."""
+
+    refund_id: str
+    refund_reference: str
+    payment_id: str
+    payment_reference: str
+    currency: str
+    amount: Decimal | None = None
+    gateway_refund_id: str | None = None
+    gateway_transaction_id: str | None = None
+    """Of the payment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +235,8 @@ class WebhookLocation:
     """The payments a message claims to speak of, not verified: our references or the gateway's."""
 
     references: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
+    """Secrets that the message presents and that lead to a payment by themselves."""
     needs_secrets: bool = False
     """Whether `verify` wants the tokens of these payments."""
 
@@ -201,7 +249,10 @@ class WebhookEvent:
     dedupe_key: str
     kind: EventKind
     references: tuple[str, ...]
-    """Ours and the gateway's, in the order found; they must not lead to two payments."""
+    """Ours and the gateway's, in the order found; they must not lead to two payments. Of a refund:
+    the refund's and the payment's."""
+    token: str | None = None
+    """The secret by which it was verified, where that is what leads to the payment."""
     status: PaymentStatus = "pending"
     """What the message says: a hint, never a fact."""
 
@@ -226,6 +277,10 @@ class PaymentProvider(Protocol):
     def methods(self) -> frozenset[str]:
         """The payment methods it can carry out."""
 
+    @property
+    def refunds_are_repeatable(self) -> bool:
+        """Whether the same refund sent twice is one refund over there."""
+
     def start(self, request: StartPayment) -> StartedPayment:
         """Open the attempt. `Unavailable` with outcome `unknown` means: fetch, never send anew."""
 
@@ -236,9 +291,9 @@ class PaymentProvider(Protocol):
         """Ask how the attempt stands."""
 
     def refund(self, request: RefundRequest) -> RefundResult:
-        """Start a refund; the same `refund_reference` twice is one refund."""
+        """Start a refund. `Rejected` (`refund_unsupported`) where the gateway has none."""
 
-    def fetch_refund(self, refund_reference: str) -> RefundResult:
+    def fetch_refund(self, query: RefundQuery) -> RefundResult:
         """Ask how a refund stands."""
 
     def recognises(self, request: WebhookRequest) -> bool:

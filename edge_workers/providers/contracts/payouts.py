@@ -17,6 +17,8 @@ PayoutChannel = Literal["mobile_money", "bank_account"]
 class PayoutRequest:
     """One transfer to one person. `reference` is ours and the idempotency key."""
 
+    payout_id: str
+    """Our row's id (UUID version 4), for rails that want a UUID of ours as their key."""
     reference: str
     amount: Decimal
     """Major units, exact in the currency."""
@@ -46,6 +48,14 @@ class PayoutResult:
     gateway_status: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class PayoutQuery:
+    """Which payout to ask about."""
+
+    payout_id: str
+    reference: str
+
+
 class PayoutProvider(Protocol):
     """A rail that pays out. Raises only what `providers.errors` names."""
 
@@ -56,5 +66,5 @@ class PayoutProvider(Protocol):
     def pay(self, request: PayoutRequest) -> PayoutResult:
         """Send it. `Rejected`: nothing exists. Anything else that raises: fetch, never resend."""
 
-    def fetch(self, reference: str) -> PayoutResult:
+    def fetch(self, query: PayoutQuery) -> PayoutResult:
         """Ask how it stands."""

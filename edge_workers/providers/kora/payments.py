@@ -21,6 +21,7 @@ from edge_workers.providers.contracts.payments import (
     PaymentAction,
     PaymentQuery,
     PaymentResult,
+    RefundQuery,
     RefundRequest,
     RefundResult,
     StartedPayment,
@@ -48,6 +49,7 @@ class KoraPayments:
 
     name = "kora"
     methods = frozenset(mapping.CHANNEL)
+    refunds_are_repeatable = True
 
     def __init__(
         self, api: KoraApi, *, bank_charges: bool = False, bank_charges_in_cents: bool = False
@@ -197,11 +199,14 @@ class KoraPayments:
         if reply.is_accepted:
             return _refund_result(reply.data)
         if reply.is_duplicate:
-            return self.fetch_refund(request.refund_reference)
+            return self._refund_named(request.refund_reference)
         raise _refund_problem(reply)
 
-    def fetch_refund(self, refund_reference: str) -> RefundResult:
+    def fetch_refund(self, query: RefundQuery) -> RefundResult:
         """Ask how a refund stands."""
+        return self._refund_named(query.refund_reference)
+
+    def _refund_named(self, refund_reference: str) -> RefundResult:
         reply = self._api.get("refund_status", "/refunds", refund_reference)
         if reply.is_accepted:
             return _refund_result(reply.data)

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from edge_workers.providers.contracts.money import amount_from, checked_amount
-from edge_workers.providers.contracts.payouts import PayoutRequest, PayoutResult
+from edge_workers.providers.contracts.payouts import PayoutQuery, PayoutRequest, PayoutResult
 from edge_workers.providers.contracts.text import safe_text
 from edge_workers.providers.errors import Misconfigured, ProviderError, Rejected, Unavailable
 from edge_workers.providers.kora import mapping
@@ -40,14 +40,17 @@ class KoraPayouts:
         if reply.is_accepted:
             return _result(reply.data, request.reference)
         if reply.is_duplicate:
-            return self.fetch(request.reference)
+            return self._payout_named(request.reference)
         code = mapping.PAYOUT_NEVER_CREATED.get(mapping.plain(reply.message))
         if code is not None:
             raise Rejected(reply.message, code=code)
         raise Unavailable(reply.message or "Kora did not take the payout.", code="payout_unclear")
 
-    def fetch(self, reference: str) -> PayoutResult:
+    def fetch(self, query: PayoutQuery) -> PayoutResult:
         """Ask how a payout stands."""
+        return self._payout_named(query.reference)
+
+    def _payout_named(self, reference: str) -> PayoutResult:
         reply = self._api.get("payout_status", "/transactions", reference)
         if reply.is_accepted:
             return _result(reply.data, reference)

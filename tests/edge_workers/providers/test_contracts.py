@@ -75,6 +75,13 @@ def test_a_text_from_outside_is_one_short_line_without_persons() -> None:
     assert safe_text({"a": 1}) == ""
 
 
+def test_a_text_from_outside_gives_no_token_away() -> None:
+    said = "notif_url https://shop.example/webhook/orange/dd497bda3b250e536186fc0663f32f40 is bad"
+    assert safe_text(said) == "notif_url https://shop.example/webhook/orange/… is bad"
+    reference = "mg-0a1b2c3d4e5f0a1b2c3d4e5f"
+    assert safe_text(f"{reference} is known") == f"{reference} is known"
+
+
 def test_form_fields_keep_their_order_in_json() -> None:
     action = PaymentAction(
         kind="form", url="https://pay.example", fields=(("b", "2"), ("a", "1"), ("b", "3"))

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[3]
 PLANNED = ("mtn", "orange", "paygate", "payfast")
 NAMES = sorted({*registry.PAYMENT_GATEWAYS, *PLANNED})
 NAME = re.compile(rf"(?<![A-Za-z0-9_])({'|'.join(NAMES)})(?![A-Za-z0-9_])")
+ADDRESS = re.compile(r"""["']https?://[^"'\s]+["']\Z""")
 PROVIDERS = ROOT / "edge_workers" / "providers"
 
 
@@ -34,7 +35,7 @@ def sql_files() -> list[Path]:
 
 
 def without_comments(source: str) -> str:
-    """Python without comments and docstrings: a name in prose decides nothing."""
+    """Python without comments, docstrings and addresses: a name there decides nothing."""
     kept: list[str] = []
     previous = tokenize.NEWLINE
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -47,7 +48,7 @@ def without_comments(source: str) -> str:
             tokenize.ENCODING,
         )
         if not is_docstring:
-            kept.append(token.string)
+            kept.append("" if ADDRESS.match(token.string) else token.string)
         previous = token.type
     return "\n".join(kept)
 
@@ -74,6 +75,7 @@ def test_the_search_finds_what_it_should() -> None:
     assert NAME.findall(without_comments(f'if gateway == "{name}":\n    pass\n')) == [name]
     assert NAME.findall(without_comments(f"import edge_workers.providers.{name}\n")) == [name]
     assert NAME.findall(without_comments(f'"""About {name}."""\n# {name}\nx = 1\n')) == []
+    assert NAME.findall(without_comments(f'url = "https://{name}.example/{name}/v1"\n')) == []
     assert NAME.findall(without_sql_comments(f"select '{name}' -- {name}")) == [name]
     assert NAME.findall(without_sql_comments(f"check (channel in ('{name}', 'x'))")) == []
     assert NAME.findall(without_sql_comments(f"case when channel in ('{name}')")) == [name]

@@ -108,6 +108,30 @@ def test_a_silent_peer_is_given_up_in_time() -> None:
         assert (failure.outcome, failure.code) == ("unknown", "timed_out")
 
 
+def test_several_calls_together_end_in_time() -> None:
+    with raw_server(lambda _: time.sleep(0.4)) as url, peer() as other:
+        started = time.monotonic()
+        with transport.ending_within(0.5):
+            assert failure_of(calling(url, seconds=0.3)).code == "timed_out"
+            assert failure_of(calling(url, seconds=5)).code == "timed_out"
+            late = failure_of(calling(other.url, seconds=5))
+        assert time.monotonic() - started < 0.9
+        assert (late.code, late.outcome) == ("no_time_left", "nothing_created")
+        assert other.heard == []
+        assert calling(other.url).send("GET", "/x", operation="try").status == 200
+
+
+def test_the_shorter_of_two_times_counts() -> None:
+    with (
+        raw_server(lambda _: time.sleep(0.8)) as url,
+        transport.ending_within(0.3),
+        transport.ending_within(9),
+    ):
+        started = time.monotonic()
+        assert failure_of(calling(url, seconds=5)).code == "timed_out"
+        assert time.monotonic() - started < 0.7
+
+
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n"])
 def test_a_peer_that_drips_is_given_up_in_time(head: bytes) -> None:
     def drip(connection: socket.socket) -> None:
@@ -210,3 +234,13 @@ def test_an_answer_of_the_greatest_size_is_read() -> None:
     with peer(Said(200, b"x" * transport.MAX_ANSWER_BYTES)) as other:
         answer = calling(other.url, seconds=10).send("GET", "/x", operation="try")
         assert len(answer.content) == transport.MAX_ANSWER_BYTES
+
+
+def test_an_error_that_was_asked_for_can_be_read() -> None:
+    with peer(Said(500, b'{"code":"NOT_ALLOWED"}'), Said(503, b"")) as gateway:
+        call = calling(gateway.url, seconds=5.0)
+        answer = call.send("POST", "/x", operation="try", content=b"{}", readable_errors=(500,))
+        assert (answer.status, answer.json()) == (500, {"code": "NOT_ALLOWED"})
+        with pytest.raises(Unavailable) as failure:
+            call.send("POST", "/x", operation="try", content=b"{}", readable_errors=(500,))
+    assert (failure.value.code, failure.value.outcome) == ("server_error", "unknown")

@@ -26,6 +26,7 @@ CREATED = json.dumps(
 ).encode()
 
 REQUEST = StartPayment(
+    payment_id="7b0c3b0e-5a4e-4c39-9a0e-0d6f6f0d0001",
     reference="order-0001",
     method="kora_checkout",
     amount=Decimal("12500.00"),
@@ -129,6 +130,7 @@ def test_a_direct_bank_charge_has_to_be_switched_on() -> None:
         ({"method": "orange_money", "phone": "+"}, "phone_invalid"),
         ({"customer_email": ""}, "email_required"),
         ({"reference": "x" * 51}, "reference_invalid"),
+        ({"reference": "short"}, "reference_invalid"),
     ],
 )
 def test_what_kora_would_refuse_is_not_sent(changes: dict[str, Any], code: str) -> None:

@@ -1,0 +1,1 @@
+"""Adapters and what they share."""

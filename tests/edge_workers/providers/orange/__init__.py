@@ -1,0 +1,1 @@
+"""Orange Money's adapter by itself."""

@@ -1,0 +1,1 @@
+"""PayFast's adapter."""

@@ -1,0 +1,1 @@
+"""PayGate's adapter, to the letter."""
