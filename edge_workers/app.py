@@ -1,9 +1,6 @@
 """The application factory. Importing this module does nothing."""
 
-import re
 import time
-import uuid
-from typing import Final
 
 from flask import Flask, Response, g, request
 
@@ -16,10 +13,12 @@ from edge_workers.inputs import MAX_BODY_BYTES
 from edge_workers.log import bind_request_id, configure_logging, get_logger
 from edge_workers.parts import EXTENSION, Parts, parts
 from edge_workers.problems import register_problems
+from edge_workers.providers.health import GatewayHealth
 from edge_workers.providers.registry import (
     PAYMENT_GATEWAYS,
     configured_payment_gateways,
 )
+from edge_workers.request_ids import request_id_of
 from edge_workers.rest import DataApi, new_http_client
 from edge_workers.routes import auth, docs, health, orders, payments, products, webhooks
 from edge_workers.security import (
@@ -31,8 +30,6 @@ from edge_workers.security import (
 )
 
 log = get_logger(__name__)
-
-_SANE_REQUEST_ID: Final = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -86,6 +83,7 @@ def _build_parts(settings: Settings) -> Parts:
             http=http,
         ),
         texts=ErrorTexts(lambda: database.call("error_catalogue")),
+        gateway_health=GatewayHealth(calls_at_once=settings.payment_calls_at_once),
     )
 
 
@@ -98,10 +96,9 @@ def _report_gateways(settings: Settings) -> None:
 
 def _begin_request() -> Response | None:
     g.started_at = time.perf_counter()
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if _SANE_REQUEST_ID.match(given) else uuid.uuid4().hex
+    g.request_id = request_id_of(request.environ)
     bind_request_id(g.request_id)
-    return answer_preflight(_origins())
+    return answer_preflight(_origins()) if request.method == "OPTIONS" else None
 
 
 def _finish_request(response: Response) -> Response:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
 
+from edge_workers import exact_json
+
 Language = Literal["en", "fr"]
 
 
@@ -55,6 +57,16 @@ class AppError(Exception):
         self.retry_after = retry_after
         self.payment_id = payment_id
         super().__init__(self.code)
+
+    @property
+    def facts(self) -> Any:
+        """What a detail that is a JSON object holds; None for any other detail."""
+        if not isinstance(self.detail, str) or not self.detail.startswith("{"):
+            return None
+        try:
+            return exact_json.loads(self.detail)
+        except ValueError:
+            return None
 
     @classmethod
     def default_message(cls) -> str:
@@ -141,7 +153,7 @@ class CursorInvalid(ValidationError):
 
 
 class IdempotencyKeyRequired(ValidationError):
-    """Send an Idempotency-Key header, a new one for each order."""
+    """Send an Idempotency-Key header, a new one for each order or refund."""
 
     code = "idempotency_key_required"
 
@@ -174,6 +186,12 @@ class ValueOutOfRange(ValidationError):
     """The value is too small, too large, too short or too long."""
 
     code = "value_out_of_range"
+
+
+class CardNumberRefused(ValidationError):
+    """Card numbers do not belong here. They are entered on the page of the payment service."""
+
+    code = "card_number_refused"
 
 
 class TextNotOneLine(ValidationError):
@@ -218,6 +236,36 @@ class MediaTypeUnsupported(AppError):
     title = "Unsupported media type"
 
 
+class StatementInvalid(ValidationError):
+    """The statement cannot be read. The errors name the line and the column."""
+
+    code = "statement_invalid"
+
+
+class StatementColumnInvalid(ValidationError):
+    """The first line must name every column, each once."""
+
+    code = "statement_column_invalid"
+
+
+class StatementLineUneven(ValidationError):
+    """The line has not as many cells as the first line."""
+
+    code = "statement_line_uneven"
+
+
+class StatementQuoteInvalid(ValidationError):
+    """A quotation mark stands alone or is never closed."""
+
+    code = "statement_quote_invalid"
+
+
+class StatementTypeUnsupported(MediaTypeUnsupported):
+    """Send the statement as text/csv."""
+
+    code = "statement_type_unsupported"
+
+
 # Who is asking.
 
 
@@ -249,6 +297,12 @@ class EmailNotConfirmed(AuthorizationError):
     """Confirm your e-mail address first, with the code that we mailed to you."""
 
     code = "email_not_confirmed"
+
+
+class AdminRequired(AuthorizationError):
+    """Only an administrator may do this."""
+
+    code = "admin_required"
 
 
 class WeakPassword(ValidationError):
@@ -327,6 +381,12 @@ class PaymentOutcomeUnknown(ExternalServiceError):
     """The payment service has not answered yet. Ask for the payment's status; do not pay twice."""
 
     code = "payment_outcome_unknown"
+
+
+class WebhookNotVerifiable(ExternalServiceError):
+    """The notification cannot be checked just now. Please send it again."""
+
+    code = "webhook_not_verifiable"
 
 
 BY_STATUS: Final[Mapping[int, type[AppError]]] = {

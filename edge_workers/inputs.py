@@ -4,6 +4,7 @@ Nothing about the business is decided here; SQL decides. This only makes sure th
 SQL has the right form, and names each field that has not.
 """
 
+import re
 import unicodedata
 import uuid
 from decimal import Decimal
@@ -25,6 +26,8 @@ from edge_workers.errors import (
     BodyTooLarge,
     FieldError,
     FieldUnknown,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyRequired,
     JsonMalformed,
     MediaTypeUnsupported,
     TextNotOneLine,
@@ -88,19 +91,22 @@ Language = Literal["en", "fr"]
 Channel = Literal["retail", "wholesale"]
 Quantity = Annotated[int, Field(ge=1, le=10_000)]
 Money = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=2)]
-IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[!-~]{8,200}$")]
+IDEMPOTENCY_KEY_HEADER: Final = "Idempotency-Key"
+_IDEMPOTENCY_KEY: Final = r"^[!-~]{8,200}$"
+IdempotencyKey = Annotated[str, StringConstraints(pattern=_IDEMPOTENCY_KEY)]
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
-def raw_body() -> bytes:
-    """The request's body byte for byte. Raises BodyTooLarge (413) beyond MAX_BODY_BYTES.
+def raw_body(most_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """The request's body byte for byte. Raises BodyTooLarge (413) beyond `most_bytes`.
 
     A body sent in chunks has no length to refuse beforehand and is read up to the limit and no
-    further; the app's limit stands one byte above this one so that such a body shows.
+    further; the framework's limit stands one byte above this one so that such a body shows.
     """
+    request.max_content_length = most_bytes + 1
     raw = request.get_data(cache=True)
-    if len(raw) > MAX_BODY_BYTES:
+    if len(raw) > most_bytes:
         raise BodyTooLarge
     return raw
 
@@ -138,6 +144,25 @@ def read_id(name: str, value: str) -> str:
         return str(uuid.UUID(value))
     except ValueError as error:
         raise ValidationError(errors=[FieldError(name, ValueMalformed.code)]) from error
+
+
+def read_idempotency_key(in_body: str | None = None) -> str:
+    """The key of the header Idempotency-Key, or of the body where that may carry it.
+
+    Raises IdempotencyKeyRequired when there is none, IdempotencyKeyInvalid when the form is wrong
+    or the two differ (400).
+    """
+    in_header = request.headers.get(IDEMPOTENCY_KEY_HEADER)
+    key = in_body if in_header is None else in_header
+    if key is None:
+        raise IdempotencyKeyRequired(
+            errors=[FieldError("idempotency_key", IdempotencyKeyRequired.code)]
+        )
+    if in_body not in {None, key} or not re.fullmatch(_IDEMPOTENCY_KEY, key):
+        raise IdempotencyKeyInvalid(
+            errors=[FieldError("idempotency_key", IdempotencyKeyInvalid.code)]
+        )
+    return key
 
 
 def _as_validation_error(

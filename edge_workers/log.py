@@ -1,18 +1,25 @@
 """Structured logs: JSON events with ids and durations, nothing secret, nothing personal.
 
 `event` is `<noun>.<past participle>`. Every line passes the redactor: values under a private key
-are dropped, and tokens, e-mail addresses and phone numbers inside any text are masked.
+are dropped, and tokens, e-mail addresses, phone and card numbers inside any text are masked.
 """
 
+import functools
+import json
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from contextvars import ContextVar
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Final, TextIO, cast
 
+import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from edge_workers.card_numbers import MASK, redact_card_numbers
 
 REDACTED: Final = "[redacted]"
 
@@ -35,20 +42,27 @@ _PRIVATE_KEYS: Final = frozenset(
         "email",
         "fields",
         "full_name",
+        "gateway_session",
         "key",
         "landmark",
         "latitude",
         "line1",
         "longitude",
+        "merchant_key",
         "msisdn",
+        "notice",
+        "notif_token",
         "otp",
+        "passphrase",
         "password",
+        "pay_token",
         "payout_account",
         "phone",
         "raw",
         "recipient",
         "recipient_name",
         "refresh_token",
+        "saved_method_token",
         "secret",
         "service_role_key",
         "set-cookie",
@@ -61,6 +75,10 @@ _PRIVATE_KEYS: Final = frozenset(
         "x-korapay-signature",
     }
 )
+_WRITTEN_HERE: Final = frozenset({"level", "logger", "module", "timestamp"})
+"""Members of an event that no input reaches."""
+_context: ContextVar[Mapping[str, Any]] = ContextVar("context", default=MappingProxyType({}))
+_LEAST_CARD_NUMBER: Final = 10**12
 _UUID: Final = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 # One pass over the text; ids, times and IP addresses are kept, they only look like phone numbers.
 _SENSITIVE: Final = re.compile(
@@ -70,8 +88,8 @@ _SENSITIVE: Final = re.compile(
     | (?P<token>\beyJ[\w-]{{4,}}\.[\w-]+(?:\.[\w-]*)?
         |\b(?:sk|pk|rk)_(?:test|live)_\w+
         |(?i:\b(?:bearer|basic))\s+[\w.~+/=-]{{6,}})
-    | (?P<url>(?<=://)[^\s/@]+@)
-    | (?P<email>[\w.+%-]+@[\w-]+(?:\.[\w-]+)+)
+    | (?P<url>(?<=://)[^\s/@]{{1,300}}@)
+    | (?P<email>[\w.+%-]{{1,64}}@[\w-]+(?:\.[\w-]+)+)
     | (?P<phone>(?<![\w.-])\+?\d(?:[ ().-]?\d){{8,14}}(?![\w-]))
     """,
     re.VERBOSE,
@@ -83,18 +101,27 @@ def _mask(match: re.Match[str]) -> str:
     return match.group() if match.lastgroup == "keep" else f"[{match.lastgroup}]"
 
 
+@functools.lru_cache(maxsize=1024)
+def _is_private(key: str) -> bool:
+    return key.lower() in _PRIVATE_KEYS
+
+
 def redact(value: Any, key: str | None = None) -> Any:
     """`value` without what is secret or personal; containers are copied, never changed."""
-    if key is not None and key.lower() in _PRIVATE_KEYS and value is not None:
+    if key is not None and value is not None and _is_private(key):
         return REDACTED
     if isinstance(value, str):
-        return _SENSITIVE.sub(_mask, value) if _MIGHT_BE_SENSITIVE.search(value) else value
+        if not _MIGHT_BE_SENSITIVE.search(value):
+            return value
+        return _SENSITIVE.sub(_mask, redact_card_numbers(value))
     if isinstance(value, Mapping):
-        return {str(k): redact(v, str(k)) for k, v in value.items()}
+        return {redact_card_numbers(str(k)): redact(v, str(k)) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [redact(item) for item in value]
     if isinstance(value, Decimal):
-        return str(value)
+        return redact_card_numbers(str(value))
+    if isinstance(value, int | float) and abs(value) >= _LEAST_CARD_NUMBER:
+        return MASK if redact_card_numbers(f"{abs(value):.0f}") == MASK else value
     if isinstance(value, bytes):
         return f"[{len(value)} bytes]"
     return value
@@ -103,7 +130,24 @@ def redact(value: Any, key: str | None = None) -> Any:
 def _redact_event(
     _logger: WrappedLogger, _name: str, event_dict: EventDict
 ) -> MutableMapping[str, Any]:
-    return {key: redact(value, key) for key, value in event_dict.items()}
+    return {
+        key: value if key in _WRITTEN_HERE else redact(value, key)
+        for key, value in event_dict.items()
+    }
+
+
+def _add_context(
+    _logger: WrappedLogger, _name: str, event_dict: EventDict
+) -> MutableMapping[str, Any]:
+    return {**_context.get(), **event_dict}
+
+
+def _as_json(event_dict: EventDict, default: Callable[[Any], Any]) -> str:
+    """One line of JSON; what orjson does not take (half a surrogate pair) is escaped."""
+    try:
+        return orjson.dumps(event_dict, default=default).decode()
+    except TypeError:
+        return json.dumps(event_dict, default=default)
 
 
 class _StdoutHandler(logging.StreamHandler[TextIO]):
@@ -137,7 +181,7 @@ class _Lines:
 
 def _shared_processors() -> list[Processor]:
     return [
-        structlog.contextvars.merge_contextvars,
+        _add_context,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -152,7 +196,7 @@ def configure_logging(level: str = "INFO") -> None:
     Called once by `create_app` and by a worker's start. Libraries speak from WARNING on.
     """
     number = logging.getLevelNamesMapping()[level]
-    renderer = structlog.processors.JSONRenderer()
+    renderer = structlog.processors.JSONRenderer(serializer=_as_json)
     structlog.configure(
         processors=[*_shared_processors(), renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -185,10 +229,9 @@ def get_logger(name: str) -> FilteringBoundLogger:
 
 def bind_request_id(request_id: str, **context: Any) -> None:
     """Starts a fresh context: every event of this thread carries `request_id` until the next."""
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=request_id, **context)
+    _context.set({"request_id": request_id, **context})
 
 
 def bind_context(**context: Any) -> None:
     """Adds ids to every later event of this request or job."""
-    structlog.contextvars.bind_contextvars(**context)
+    _context.set({**_context.get(), **context})

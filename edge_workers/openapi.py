@@ -36,13 +36,16 @@ class Operation:
     """What one view takes and answers."""
 
     summary: str
+    description: str | None
     tag: str
     access: Access
     answers: Mapping[int, type[BaseModel] | None]
     body: type[BaseModel] | None
     parameters: type[BaseModel] | None
-    headers: tuple[str, ...]
+    media: Mapping[str, Any]
+    headers: Mapping[str, bool]
     errors: tuple[str, ...]
+    refusals: Mapping[int, tuple[str, ...]]
 
 
 def operation(
@@ -52,27 +55,41 @@ def operation(
     answers: Mapping[int, type[BaseModel] | None],
     body: type[BaseModel] | None = None,
     parameters: type[BaseModel] | None = None,
-    headers: tuple[str, ...] = (),
+    media: Mapping[str, Any] | None = None,
+    headers: Mapping[str, bool] | None = None,
     errors: tuple[str, ...] = (),
+    refusals: Mapping[int, tuple[str, ...]] | None = None,
 ) -> Callable[[View], View]:
-    """Declares a view for the document; its docstring is the summary.
+    """Declares a view for the document; its docstring gives the summary and the description.
 
-    `errors` are codes beyond those that every route may answer.
+    `media` are the types of a body that is no model, each with an example; `headers` say whether
+    they are required. `errors` are codes with a class here, beyond those that every route may
+    answer; `refusals` are those that only the catalogue knows, by status.
     """
 
     def declare(view: View) -> View:
-        setattr(
-            view,
-            _ATTRIBUTE,
-            Operation(_summary(view), tag, access, answers, body, parameters, headers, errors),
+        described = Operation(
+            *_summary(view),
+            tag,
+            access,
+            answers,
+            body,
+            parameters,
+            media or {},
+            headers or {},
+            errors,
+            refusals or {},
         )
+        setattr(view, _ATTRIBUTE, described)
         return view
 
     return declare
 
 
-def _summary(view: Callable[..., Any]) -> str:
-    return " ".join((view.__doc__ or view.__name__).split()).removesuffix(".")
+def _summary(view: Callable[..., Any]) -> tuple[str, str | None]:
+    """The first paragraph of the docstring, and the others."""
+    first, _, rest = (view.__doc__ or view.__name__).partition("\n\n")
+    return " ".join(first.split()).removesuffix("."), " ".join(rest.split()) or None
 
 
 class FieldProblem(BaseModel):
@@ -167,12 +184,14 @@ def _describe(
         ],
         "responses": _responses(declared, schemas),
     }
-    for name in declared.headers:
+    if declared.description is not None:
+        described["description"] = declared.description
+    for name, is_required in declared.headers.items():
         described["parameters"].append(
             {
                 "name": name,
                 "in": "header",
-                "required": False,
+                "required": is_required,
                 "schema": {"type": "string"},
             }
         )
@@ -185,6 +204,17 @@ def _describe(
             "required": True,
             "content": {"application/json": {"schema": schemas[declared.body]}},
         }
+    elif declared.media:
+        described["requestBody"] = {
+            "required": True,
+            "content": {
+                media_type: {
+                    "schema": {"type": "string" if isinstance(example, str) else "object"},
+                    "example": example,
+                }
+                for media_type, example in declared.media.items()
+            },
+        }
     return described
 
 
@@ -196,12 +226,9 @@ def _responses(
         responses[str(status)] = {"description": _STATUS_TEXT[status]}
         if model is not None:
             responses[str(status)]["content"] = {"application/json": {"schema": schemas[model]}}
-    for code in declared.errors:
-        error_class = class_of(code)
-        if error_class is None:
-            raise ValueError(f"{code} has no class")
+    for status, code in _refused(declared):
         entry = responses.setdefault(
-            str(error_class.status),
+            str(status),
             {
                 "description": "",
                 "content": {"application/problem+json": {"schema": schemas[Problem]}},
@@ -213,6 +240,18 @@ def _responses(
         "content": {"application/problem+json": {"schema": schemas[Problem]}},
     }
     return responses
+
+
+def _refused(declared: Operation) -> Iterator[tuple[int, str]]:
+    """(status, code) of every error that the view names."""
+    for code in declared.errors:
+        error_class = class_of(code)
+        if error_class is None:
+            raise ValueError(f"{code} has no class")
+        yield error_class.status, code
+    for status, codes in declared.refusals.items():
+        for code in codes:
+            yield status, code
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edge_workers.config import Settings
     from edge_workers.db import Database
     from edge_workers.errors import ErrorTexts
+    from edge_workers.providers.health import GatewayHealth
     from edge_workers.rest import DataApi
     from edge_workers.security import TokenVerifier
 
@@ -34,6 +35,7 @@ class Parts:
     cache: Cache
     tokens: TokenVerifier
     texts: ErrorTexts
+    gateway_health: GatewayHealth
 
     def close(self) -> None:
         """Closes every connection."""

@@ -42,6 +42,10 @@ _FIELD_OF_CODE: Final = {
     "quantity_above_maximum": "items",
     "quantity_below_minimum": "items",
     "quantity_not_in_steps": "items",
+    "refund_amount_invalid": "amount",
+    "refund_amount_too_large": "amount",
+    "refund_items_invalid": "items",
+    "saved_method_not_found": "saved_method_id",
     "stock_insufficient": "items",
     "total_changed": "expected_total",
 }
@@ -156,21 +160,11 @@ def _field_of_refusal(error: AppError) -> tuple[FieldError, ...]:
     detail = error.detail if isinstance(error.detail, str) else ""
     if error.http_status not in {400, 409} and not (error.http_status == 404 and detail):
         return ()
-    facts = _facts(detail)
     prefix = _FIELD_IN_CODE.match(error.code)
     if _PATH.match(detail):
         return (FieldError(detail.replace("[", ".").replace("]", ""), error.code),)
     field = _FIELD_OF_CODE.get(error.code) or (prefix.group(1) if prefix else None)
-    return (FieldError(field, error.code, facts),) if field else ()
-
-
-def _facts(detail: str) -> Any:
-    if not detail.startswith("{"):
-        return None
-    try:
-        return exact_json.loads(detail)
-    except ValueError:
-        return None
+    return (FieldError(field, error.code, error.facts),) if field else ()
 
 
 def _user_language(error: AppError) -> Language:

@@ -14,8 +14,10 @@ import jwt
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from edge_workers import exact_json
 from edge_workers.db import Caller
 from edge_workers.errors import (
+    AdminRequired,
     AuthenticationError,
     AuthUnavailable,
     RateLimitError,
@@ -150,6 +152,21 @@ def require_identity() -> Identity:
     return found
 
 
+def require_admin() -> Identity:
+    """The signed-in administrator. Raises AuthenticationError (401) or AdminRequired (403).
+
+    Spares anybody else the reading of a large body; whatever is then asked of SQL, SQL checks.
+    """
+    caller = require_identity()
+    api = parts().data_api
+    found = api.send(
+        api.as_caller(caller.token).from_("users").select("is_admin").eq("id", caller.user_id)
+    )
+    if exact_json.loads(found) != [{"is_admin": True}]:
+        raise AdminRequired
+    return caller
+
+
 def _read_identity() -> Identity | None:
     header = request.headers.get("Authorization", "")
     if not header:
@@ -236,8 +253,10 @@ _CORS_RESPONSE_HEADERS: Final = "ETag, Location, Retry-After, X-Request-ID"
 
 def harden(response: Response) -> Response:
     """Adds the security headers; a view that set one of them keeps its own."""
+    given = {name.lower() for name, _ in response.headers}
     for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
+        if name.lower() not in given:
+            response.headers.add(name, value)
     return response
 
 
@@ -255,8 +274,10 @@ def answer_preflight(origins: tuple[str, ...]) -> Response | None:
 
 def allow_origin(response: Response, origins: tuple[str, ...]) -> Response:
     """Lets a listed origin read the answer. Credentials are never allowed: tokens are headers."""
-    if origins:
+    if origins and "Vary" in response.headers:
         response.vary.add("Origin")
+    elif origins:
+        response.headers.add("Vary", "Origin")
     origin = request.headers.get("Origin")
     if origin in origins:
         response.headers["Access-Control-Allow-Origin"] = origin

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, g
 from postgrest import SyncPostgrestClient
 from pydantic import BaseModel, Field, RootModel, StringConstraints
 
@@ -17,11 +17,10 @@ from edge_workers.errors import (
     AppError,
     CursorInvalid,
     FieldError,
-    IdempotencyKeyInvalid,
-    IdempotencyKeyRequired,
     NotFoundError,
 )
 from edge_workers.inputs import (
+    IDEMPOTENCY_KEY_HEADER,
     Body,
     Channel,
     Country,
@@ -33,13 +32,13 @@ from edge_workers.inputs import (
     Quantity,
     read_body,
     read_id,
+    read_idempotency_key,
     read_parameters,
 )
 from edge_workers.openapi import operation
 from edge_workers.parts import parts
-from edge_workers.payment_start import start_payment
+from edge_workers.payment_start import PaymentChoice, start_payment
 from edge_workers.problems import problem_of, reader_language
-from edge_workers.providers.contracts.payments import PaymentMethod
 from edge_workers.security import Identity, require_identity, require_rate_limit
 
 blueprint = Blueprint("orders", __name__, url_prefix="/api/v1/orders")
@@ -67,13 +66,6 @@ class Address(Body):
     line1: Annotated[Line, Field(max_length=200)] | None = None
     latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
     longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
-
-
-class PaymentChoice(Body):
-    """How to pay; without a method the country's first is taken."""
-
-    method: PaymentMethod | None = None
-    phone: Phone | None = None
 
 
 class PlaceOrder(Body):
@@ -184,7 +176,7 @@ _DETAILS: Final = (
     tag="orders",
     access="signed_in",
     body=PlaceOrder,
-    headers=("Idempotency-Key",),
+    headers={IDEMPOTENCY_KEY_HEADER: False},
     answers={201: PlacedOrder},
     errors=(
         "input_invalid",
@@ -204,7 +196,7 @@ def place() -> Response:
             _client(caller),
             "place_order",
             {
-                "idempotency_key": _idempotency_key(body.idempotency_key),
+                "idempotency_key": read_idempotency_key(body.idempotency_key),
                 "country": body.country,
                 "address": sent["address"],
                 "promo_code": body.promo_code,
@@ -320,19 +312,6 @@ def _public(order: Mapping[str, Any]) -> dict[str, Any]:
     return {name: order[name] for name in Order.model_fields}
 
 
-def _idempotency_key(in_body: str | None) -> str:
-    in_header = request.headers.get("Idempotency-Key")
-    if in_header is None and in_body is None:
-        raise IdempotencyKeyRequired(
-            errors=[FieldError("idempotency_key", IdempotencyKeyRequired.code)]
-        )
-    if in_header is not None and in_body is not None and in_header != in_body:
-        raise IdempotencyKeyInvalid(
-            errors=[FieldError("idempotency_key", IdempotencyKeyInvalid.code)]
-        )
-    return in_header or in_body or ""
-
-
 def _start_payment(caller: Identity, order_id: str, choice: PaymentChoice) -> dict[str, Any]:
     """The order stands whatever becomes of its payment: a failure is told beside it."""
     app = parts()
@@ -340,10 +319,7 @@ def _start_payment(caller: Identity, order_id: str, choice: PaymentChoice) -> di
         require_rate_limit(app.database, "payment_initialize", f"user:{caller.user_id}")
         payment = start_payment(
             app,
-            actor_id=caller.user_id,
-            order_id=order_id,
-            method=choice.method,
-            phone=choice.phone,
+            choice.wish(actor_id=caller.user_id, order_id=order_id),
         )
     except AppError as error:
         return {"payment_problem": problem_of(error)}

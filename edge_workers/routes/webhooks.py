@@ -1,14 +1,21 @@
 """What gateways send us. A webhook is a hint: verified, stored once, acknowledged, applied later.
 
 Answers 404 for a gateway that is unknown or has no secret, 401 for one that is not genuine, and
-5xx only when the event could not be stored, so that the gateway sends it again. Needs no Redis.
+5xx only when the event could not be verified or stored just now, so that the gateway sends it
+again. What is stored holds no card number. Needs no Redis.
 """
 
 import hashlib
 
 from flask import Blueprint, Response, g, request
 
-from edge_workers.errors import AppError, NotFoundError, WebhookSignatureInvalid
+from edge_workers.card_numbers import redact_card_numbers
+from edge_workers.errors import (
+    AppError,
+    NotFoundError,
+    WebhookNotVerifiable,
+    WebhookSignatureInvalid,
+)
 from edge_workers.inputs import raw_body
 from edge_workers.log import bind_context, get_logger
 from edge_workers.openapi import operation
@@ -32,21 +39,38 @@ log = get_logger(__name__)
 blueprint = Blueprint("webhooks", __name__, url_prefix="/api/v1/payments/webhook")
 
 _NOT_KEPT = frozenset({"authorization", "cookie", "proxy-authorization"})
+_COME_AGAIN_SECONDS = 60
+_ERRORS = (
+    "webhook_signature_invalid",
+    "not_found",
+    "body_too_large",
+    "webhook_not_verifiable",
+    "database_unavailable",
+)
+_MEDIA = {
+    "application/json": {
+        "event": "charge.success",
+        "data": {"reference": "mg-0123456789abcdef01234567", "status": "success"},
+    },
+    "application/x-www-form-urlencoded": {
+        "REFERENCE": "mg-0123456789abcdef01234567",
+        "TRANSACTION_STATUS": "1",
+    },
+}
 
 
 @blueprint.route("", methods=["POST"])
 @operation(
     tag="webhooks",
+    media=_MEDIA,
     answers={200: None},
-    errors=(
-        "webhook_signature_invalid",
-        "not_found",
-        "body_too_large",
-        "database_unavailable",
-    ),
+    errors=_ERRORS,
 )
 def receive_unnamed() -> Response:
-    """A gateway's notification; the gateway is found by its own marks."""
+    """A gateway's notification; the gateway is found by its own marks.
+
+    Each gateway has its own form of body; answered as that gateway expects.
+    """
     webhook = _read(None)
     gateway = recognise_gateway(webhook, parts().settings)
     if gateway is None:
@@ -58,16 +82,16 @@ def receive_unnamed() -> Response:
 @blueprint.route("/<gateway>/<token>", methods=["POST", "PUT"])
 @operation(
     tag="webhooks",
+    media=_MEDIA,
     answers={200: None},
-    errors=(
-        "webhook_signature_invalid",
-        "not_found",
-        "body_too_large",
-        "database_unavailable",
-    ),
+    errors=_ERRORS,
 )
 def receive(gateway: str, token: str | None = None) -> Response:
-    """A gateway's notification."""
+    """A gateway's notification, in that gateway's own form.
+
+    The token, where there is one, belongs to one payment and was told to the gateway alone.
+    Answered as that gateway expects: with exactly what makes it stop repeating.
+    """
     return _receive(gateway, _read(token))
 
 
@@ -93,21 +117,31 @@ def _receive(gateway: str, webhook: WebhookRequest) -> Response:
     except Unverified as error:
         _report_unverified(app, error)
         raise WebhookSignatureInvalid from error
+    except ProviderError as error:
+        log.error("webhook.not_verified", code=error.code, reason=str(error))
+        raise WebhookNotVerifiable(retry_after=error.retry_after or _COME_AGAIN_SECONDS) from error
     event = _parse(provider, webhook, location)
-    stored = app.database.call(
-        "record_webhook_event",
-        gateway=gateway,
-        dedupe_key=event.dedupe_key,
-        event_type=event.event_type,
-        payment_references=list(event.references),
-        raw=webhook.raw.decode("utf-8"),
-        headers={k: v for k, v in webhook.headers.items() if k.lower() not in _NOT_KEPT},
-        request_id=g.request_id,
+    event_type = _kept_word(event.event_type)
+    (stored,) = app.database.call(
+        "record_webhook_events",
+        events=[
+            {
+                "gateway": gateway,
+                "dedupe_key": _kept_key(event.dedupe_key),
+                "event_type": event_type,
+                "kind": event.kind,
+                "payment_references": list(event.references),
+                "webhook_token": event.token,
+                "raw": _kept_body(webhook.raw),
+                "headers": _kept_headers(webhook),
+                "request_id": g.request_id,
+            }
+        ],
     )
     log.info(
         "webhook.stored",
         event_id=stored["event_id"],
-        event_type=event.event_type,
+        event_type=event_type,
         is_new=stored["is_new"],
     )
     reply = provider.answer(event)
@@ -115,12 +149,40 @@ def _receive(gateway: str, webhook: WebhookRequest) -> Response:
 
 
 def _secrets(app: Parts, gateway: str, location: WebhookLocation) -> tuple[str, ...]:
-    if not location.needs_secrets:
+    if not (location.needs_secrets and (location.references or location.tokens)):
         return ()
     rows = app.database.call(
-        "webhook_secrets", gateway=gateway, references=list(location.references)
+        "webhook_secrets",
+        gateway=gateway,
+        references=list(location.references),
+        tokens=list(location.tokens),
     )
     return tuple(row["webhook_token"] for row in rows or ())
+
+
+def _kept_body(raw: bytes) -> str:
+    """The body as text; bytes that are no UTF-8, and NUL, are written as escapes."""
+    return redact_card_numbers(raw.decode("utf-8", "backslashreplace").replace("\0", r"\x00"))
+
+
+def _kept_word(word: str) -> str:
+    """A word of the notice; a card number in it is masked, also one written with underscores."""
+    spaced = word.replace("_", " ")
+    masked = redact_card_numbers(spaced)
+    return word if masked == spaced else masked
+
+
+def _kept_key(key: str) -> str:
+    """The key of the event; its hash where a gateway's id looks like a card number."""
+    return key if _kept_word(key) == key else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def _kept_headers(webhook: WebhookRequest) -> dict[str, str]:
+    return {
+        name: redact_card_numbers(value)
+        for name, value in webhook.headers.items()
+        if name.lower() not in _NOT_KEPT
+    }
 
 
 def _parse(

@@ -79,6 +79,18 @@ def test_an_origin_is_scheme_and_host_and_nothing_more(origins: str) -> None:
         offline_settings(cors_origins=origins)
 
 
+def test_senders_of_notices_are_lists_of_real_networks() -> None:
+    settings = offline_settings(
+        payfast_source_hosts="www.payfast.co.za, w1w.payfast.co.za",
+        payfast_source_networks="197.97.145.144/28,144.126.193.139",
+    )
+    assert settings.payfast_source_hosts == ("www.payfast.co.za", "w1w.payfast.co.za")
+    assert settings.payfast_source_networks == ("197.97.145.144/28", "144.126.193.139")
+    assert offline_settings().payfast_source_networks == ()
+    with pytest.raises(ValidationError):
+        offline_settings(payfast_source_networks="197.97.145.144/40")
+
+
 def test_env_example_lists_every_setting() -> None:
     listed = {
         line.lstrip("# ").partition("=")[0]

@@ -18,6 +18,7 @@ from edge_workers.errors import (
     AlreadyExists,
     AppError,
     AuthorizationError,
+    CardNumberRefused,
     DatabaseBusy,
     DatabaseTimeout,
     DatabaseUnavailable,
@@ -201,6 +202,12 @@ def test_a_constraint_names_its_field() -> None:
     missing = error_of_sqlstate("23502", column="city")
     assert [(e.field, e.code) for e in missing.errors] == [("city", "value_missing")]
     assert isinstance(error_of_sqlstate("23503", is_still_referenced=True), StillReferenced)
+
+
+@pytest.mark.parametrize("table", ["orders", "users", "addresses", "refunds"])
+def test_a_card_number_is_refused_by_name_wherever_it_is_written(table: str) -> None:
+    error = error_of_sqlstate("23514", constraint=f"{table}_holds_no_card_number")
+    assert (type(error), error.http_status) == (CardNumberRefused, 400)
 
 
 def test_a_timeout_in_postgres_is_a_503(

@@ -35,6 +35,9 @@ USER = "0b5d3a52-1111-4222-8333-123456789012"
         ("number 0821234567.", "number [phone]."),
         ("postgresql://user:hunter2@127.0.0.1:5432/x", "postgresql://[url]127.0.0.1:5432/x"),
         ("redis://:hunter2@cache/0", "redis://[url]cache/0"),
+        ("card 4111111111111111 refused", "card [card] refused"),
+        ("card 4111 1111 1111 1111 of +27821234567", "card [card] of [phone]"),
+        ("pan=5200-0000-0000-0015&x=1", "pan=[card]&x=1"),
     ],
 )
 def test_secrets_and_personal_facts_in_texts_are_masked(text: str, expected: str) -> None:
@@ -80,6 +83,38 @@ def test_values_under_private_keys_are_dropped_at_any_depth() -> None:
         "token": None,
         "raw": REDACTED,
     }
+
+
+def test_card_numbers_are_masked_whatever_holds_them() -> None:
+    number = 4111111111111111
+    assert redact(
+        {
+            "number": number,
+            "decimal": Decimal(number),
+            "float": float(number),
+            "list": [str(number), -number],
+            "by": {str(number): 1},
+        }
+    ) == {
+        "number": "[card]",
+        "decimal": "[card]",
+        "float": "[card]",
+        "list": ["[card]", "[card]"],
+        "by": {"[card]": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, True, 1.5, 4111111111111112, 10**30, float("inf"), 1768473000123, None]
+)
+def test_other_numbers_stay(value: object) -> None:
+    assert redact(value) is value
+
+
+def test_the_secrets_of_gateways_are_dropped() -> None:
+    secrets = ("webhook_token", "notif_token", "pay_token", "gateway_session", "merchant_key")
+    event = dict.fromkeys((*secrets, "saved_method_token", "passphrase", "notice"), "secret")
+    assert set(redact(event).values()) == {REDACTED}
 
 
 def test_an_event_is_one_json_line_with_its_context(capsys: pytest.CaptureFixture[str]) -> None:

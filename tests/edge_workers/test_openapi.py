@@ -1,14 +1,18 @@
 """The document says what the routes do, and Swagger UI shows it without any foreign host."""
 
+import json
 import re
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from pydantic import BaseModel
 
 from edge_workers.app import create_app
 from edge_workers.openapi import operations
+from edge_workers.routes import payments
 from edge_workers.security import DOCS_CONTENT_POLICY
+from edge_workers.statements import read_statement
 from tests.edge_workers.conftest import offline_settings
 
 CONTRACT = {
@@ -30,6 +34,8 @@ CONTRACT = {
     "GET /api/v1/payments/status/{payment_id}",
     "GET /api/v1/payments/return/{payment_id}",
     "POST /api/v1/payments/return/{payment_id}",
+    "POST /api/v1/payments/{payment_id}/refund",
+    "POST /api/v1/payments/statements/{gateway}",
     "POST /api/v1/payments/webhook",
     "POST /api/v1/payments/webhook/{gateway}",
     "PUT /api/v1/payments/webhook/{gateway}",
@@ -87,6 +93,68 @@ def test_a_body_in_the_document_is_the_one_that_is_checked(offline: FlaskClient)
     assert place["security"] == [{"accessToken": []}]
     assert {"name": "Idempotency-Key", "in": "header"}.items() <= place["parameters"][0].items()
     assert set(place["responses"]) >= {"201", "400", "401", "409", "default"}
+
+
+def test_a_body_that_is_no_json_is_described_by_its_type(offline: FlaskClient) -> None:
+    document = offline.get("/openapi.json").json
+    assert document is not None
+    imported = document["paths"]["/api/v1/payments/statements/{gateway}"]["post"]
+    (media_type,) = imported["requestBody"]["content"]
+    assert media_type == "text/csv"
+    assert imported["requestBody"]["content"][media_type]["schema"] == {"type": "string"}
+    example = imported["requestBody"]["content"][media_type]["example"]
+    assert len(read_statement(example.encode()).lines) == 1
+    assert {p["name"] for p in imported["parameters"]} == {"gateway", "file_name"}
+    assert set(imported["responses"]) >= {"200", "201", "400", "403", "404", "413", "415"}
+    webhook = document["paths"]["/api/v1/payments/webhook/{gateway}/{token}"]["put"]
+    assert "application/x-www-form-urlencoded" in webhook["requestBody"]["content"]
+
+
+def test_a_header_that_must_be_sent_is_required(offline: FlaskClient) -> None:
+    document = offline.get("/openapi.json").json
+    assert document is not None
+    refund = document["paths"]["/api/v1/payments/{payment_id}/refund"]["post"]
+    required = {p["name"]: p["required"] for p in refund["parameters"]}
+    assert required == {"payment_id": True, "Idempotency-Key": True}
+    refused = refund["responses"]["409"]["description"].split()
+    assert "refund_amount_too_large" in refused
+    place = document["paths"]["/api/v1/orders"]["post"]
+    assert [p["required"] for p in place["parameters"]] == [False]
+
+
+def test_a_long_docstring_is_a_summary_and_a_description(offline: FlaskClient) -> None:
+    document = offline.get("/openapi.json").json
+    assert document is not None
+    initialize = document["paths"]["/api/v1/payments/initialize"]["post"]
+    assert initialize["summary"] == "Start paying an order; sent twice it is one payment"
+    assert initialize["description"].endswith("it names.")
+
+
+MODELS = [
+    model
+    for model in vars(payments).values()
+    if isinstance(model, type)
+    and issubclass(model, BaseModel)
+    and model.model_config.get("json_schema_extra")
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_an_example_is_one_that_the_model_takes(model: type[BaseModel]) -> None:
+    (example,) = model.model_json_schema()["examples"]
+    model.model_validate_json(json.dumps(example))
+
+
+def test_every_body_and_answer_about_payments_has_an_example(offline_app: Flask) -> None:
+    shown = {
+        model
+        for path, _, declared in operations(offline_app)
+        if path.startswith("/api/v1/payments/")
+        for model in (declared.body, *declared.answers.values())
+        if model is not None
+    }
+    assert shown <= set(MODELS)
+    assert len(shown) == 7
 
 
 def test_query_parameters_are_described_with_their_limits(offline: FlaskClient) -> None:

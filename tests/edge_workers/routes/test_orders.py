@@ -391,7 +391,12 @@ def test_an_order_with_a_payment_answers_what_to_do_next(
 
 @pytest.mark.usefixtures("no_rate_limits")
 def test_an_order_stands_when_its_payment_does_not_start(
-    paying: FlaskClient, kora: Gateway, acheteuse: Person, shelf: Shelf, admin: Admin
+    paying: FlaskClient,
+    new_paying_app: Callable[[], Flask],
+    kora: Gateway,
+    acheteuse: Person,
+    shelf: Shelf,
+    admin: Admin,
 ) -> None:
     kora.order_fault("rate_limit", operation="initialize")
     before = count_orders(admin, acheteuse)
@@ -404,7 +409,7 @@ def test_an_order_stands_when_its_payment_does_not_start(
     assert response.json is not None
     assert response.json["payment"] is None
     assert response.json["payment_problem"]["status"] == 503
-    again = paying.post("/api/v1/orders", headers=headers, json=body)
+    again = new_paying_app().test_client().post("/api/v1/orders", headers=headers, json=body)
     assert again.status_code == 201
     assert again.json is not None
     assert again.json["payment"]["action"] == "redirect"

@@ -1,5 +1,6 @@
 """Payments through the edge: one attempt however often asked for, and no guess when unsure."""
 
+import re
 import threading
 import time
 import uuid
@@ -14,7 +15,7 @@ from flask.testing import FlaskClient
 from edge_workers import exact_json
 from edge_workers.routes.payments import PaymentAction, PaymentStatus
 from tests.conftest import Person
-from tests.edge_workers.routes.conftest import SECRET, Gateway, PlaceOrder
+from tests.edge_workers.routes.conftest import OTHERS_OFF, SECRET, Gateway, PlaceOrder
 
 pytestmark = pytest.mark.usefixtures("no_rate_limits")
 
@@ -37,6 +38,13 @@ def attempts(admin: Admin, order_id: str) -> list[dict[str, Any]]:
     ).fetchall()
 
 
+def tokens(admin: Admin, payment_id: object) -> list[str]:
+    rows = admin.execute(
+        "select webhook_token from private.payment_tokens where payment_id = %s", [payment_id]
+    ).fetchall()
+    return [row["webhook_token"] for row in rows]
+
+
 def test_initialize_answers_the_hosted_page(
     paying: FlaskClient,
     kora: Gateway,
@@ -56,8 +64,12 @@ def test_initialize_answers_the_hosted_page(
     assert (str(row["amount"]), row["currency"]) == (f"{order['total_price']:.2f}", "XAF")
     call = next(c for c in kora.calls("initialize") if row["reference"] in str(c["body"]))
     settings = paying.application.extensions["mallgram"].settings
-    assert f"{settings.public_url}/api/v1/payments/webhook/kora" in str(call["body"])
+    (token,) = tokens(admin, action.payment_id)
+    assert re.fullmatch(r"[0-9a-f]{32}", token)
+    webhook = f"{settings.public_url}/api/v1/payments/webhook/kora/{token}"
+    assert call["body"]["notification_url"] == webhook
     assert f"{settings.public_url}/api/v1/payments/return/{action.payment_id}" in str(call["body"])
+    assert token not in response.text
 
 
 def test_without_a_method_the_countrys_first_is_taken(
@@ -66,7 +78,7 @@ def test_without_a_method_the_countrys_first_is_taken(
     order = place_order(acheteuse, "CM")
     assert initialize(paying, acheteuse, order["id"]).status_code == 200
     (row,) = attempts(admin, order["id"])
-    # orange and mtn stand before it, but have no settings here
+    # others stand before it, but have no settings here
     assert (row["gateway"], row["method"]) == ("kora", "kora_checkout")
 
 
@@ -147,6 +159,7 @@ def test_sent_many_times_at_once_the_gateway_is_asked_once(
 
 def test_when_surely_nothing_was_created_the_attempt_has_failed(
     paying: FlaskClient,
+    new_paying_app: Callable[[], Flask],
     kora: Gateway,
     acheteuse: Person,
     place_order: PlaceOrder,
@@ -159,9 +172,17 @@ def test_when_surely_nothing_was_created_the_attempt_has_failed(
     assert response.json["code"] == "payment_gateway_unavailable"
     assert response.headers["Retry-After"] == "7"
     assert [row["status"] for row in attempts(admin, order["id"])] == ["failed"]
-    retried = initialize(paying, acheteuse, order["id"], method="kora_checkout")
+    too_early = initialize(paying, acheteuse, order["id"], method="kora_checkout")
+    assert (too_early.status_code, too_early.json["code"]) == (503, "payment_gateway_unavailable")
+    assert 0 < int(too_early.headers["Retry-After"]) <= 7
+    another = new_paying_app().test_client()
+    retried = initialize(another, acheteuse, order["id"], method="kora_checkout")
     assert retried.status_code == 200
-    assert [row["status"] for row in attempts(admin, order["id"])] == ["failed", "processing"]
+    assert [(row["status"], row["failure_reason"]) for row in attempts(admin, order["id"])] == [
+        ("failed", "rate_limited"),
+        ("failed", "rate_limited"),
+        ("processing", None),
+    ]
 
 
 def test_a_gateway_that_cannot_be_reached_created_nothing(
@@ -171,7 +192,7 @@ def test_a_gateway_that_cannot_be_reached_created_nothing(
     admin: Admin,
 ) -> None:
     client = app_with(
-        kora_pay_base_url="http://127.0.0.1:9/kora", kora_pay_secret_key=SECRET
+        kora_pay_base_url="http://127.0.0.1:9/kora", kora_pay_secret_key=SECRET, **OTHERS_OFF
     ).test_client()
     order = place_order(acheteuse, "CM")
     response = initialize(client, acheteuse, order["id"])
@@ -188,7 +209,7 @@ def test_what_the_gateway_refuses_is_a_refusal(
     admin: Admin,
 ) -> None:
     client = app_with(
-        kora_pay_base_url=f"{kora.url}/kora", kora_pay_secret_key=SECRET
+        kora_pay_base_url=f"{kora.url}/kora", kora_pay_secret_key=SECRET, **OTHERS_OFF
     ).test_client()
     order = place_order(acheteuse, "CM")
     # a number that is no mobile number anywhere: accepted by form, refused by the gateway
@@ -284,7 +305,7 @@ def test_a_cancelled_order_cannot_be_paid(
 def test_without_any_gateway_no_method_is_available(
     app_with: Callable[..., Flask], acheteuse: Person, place_order: PlaceOrder
 ) -> None:
-    client = app_with(kora_pay_secret_key=None).test_client()
+    client = app_with(kora_pay_secret_key=None, **OTHERS_OFF).test_client()
     response = initialize(client, acheteuse, place_order(acheteuse, "CM")["id"])
     assert (response.status_code, response.json["code"]) == (409, "payment_method_unavailable")
 
