@@ -20,12 +20,12 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from babel.core import get_global
 from babel.dates import format_datetime
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, get_currency_precision
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context, select_autoescape
 from jinja2.runtime import Context
 
 LANGUAGES = ("en", "fr")
-TEMPLATES = ("welcome", "order_placed", "payment_received")
+TEMPLATES = ("welcome", "order_placed", "payment_received", "refund_sent", "exception_opened")
 
 _SUBJECT_LIMIT = 150
 _NAME_LIMIT = 40
@@ -53,9 +53,9 @@ class Message:
 
 
 def render(
-    template: str, language: str, data: Mapping[str, Any], *, shop_url: str, order_url: str = ""
+    template: str, language: str, data: Mapping[str, Any], *, shop_url: str, page_url: str = ""
 ) -> Message:
-    """Write the mail `template` in `language`.
+    """Write the mail `template` in `language`; `page_url` is the page of what it speaks of.
 
     Raises `KeyError` for an unknown template and `jinja2.UndefinedError` when `data` lacks a value
     that the template prints: a mail with a hole is not sent.
@@ -67,11 +67,13 @@ def render(
         "expires_at": None,
         "paid_at": None,
         "promo_code": None,
+        "refund_items": None,
         **data,
+        "title": data.get("title") or str(data.get("kind") or "").replace("_", " ").capitalize(),
         "first_name": spoken_name(str(data.get("first_name") or "")),
         "language": language,
         "shop_url": shop_url,
-        "order_url": order_url or shop_url,
+        "page_url": page_url or shop_url,
     }
     environment = _environment()
     text = environment.get_template(f"{language}/{template}.txt")
@@ -176,18 +178,19 @@ def _environment() -> Environment:
     environment.filters["money"] = _money
     environment.filters["moment"] = _moment
     environment.filters["address_lines"] = _address_lines
+    environment.filters["single_line"] = single_line
     return environment
 
 
 @pass_context
-def _money(context: Context, amount: Decimal) -> str:
+def _money(context: Context, amount: Decimal, currency: str | None = None) -> str:
     # Read as text first: an amount that is missing raises UndefinedError there.
-    return format_money(
-        Decimal(str(amount)),
-        context["currency"],
-        context["language"],
-        int(context["minor_unit"]),
-    )
+    major_units = Decimal(str(amount))
+    currency = currency or str(context["currency"])
+    minor_unit = context.get("minor_unit") if currency == context["currency"] else None
+    if minor_unit is None:
+        minor_unit = get_currency_precision(currency)
+    return format_money(major_units, currency, context["language"], int(minor_unit))
 
 
 @pass_context

@@ -27,7 +27,7 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
-from edge_workers.config import Settings, load_settings
+from edge_workers.config import Settings
 from edge_workers.errors import AppError
 from edge_workers.log import configure_logging, get_logger
 from worker import jobs
@@ -221,7 +221,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in QUEUES:
         sys.stderr.write(f"usage: python -m worker.queues {{{'|'.join(QUEUES)}}}\n")
         return 2
-    settings = load_settings()
+    settings = jobs.process_settings()
     configure_logging(settings.log_level)
     if settings.redis_url is None:
         log.error("settings.missing", name="REDIS_URL")

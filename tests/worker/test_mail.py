@@ -6,13 +6,14 @@ from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Any
 
+import psycopg
 import pytest
 from jinja2 import UndefinedError
 
 from worker import mail
 
 SHOP_URL = "https://shop.mallgram.example"
-ORDER_URL = f"{SHOP_URL}/orders/7"
+PAGE_URL = f"{SHOP_URL}/orders/7"
 
 
 def cameroon_order(**changes: Any) -> dict[str, Any]:
@@ -84,8 +85,40 @@ def south_african_order(**changes: Any) -> dict[str, Any]:
     )
 
 
+def refunded(order: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """An order of which one piece's price went back."""
+    line = order["lines"][0]
+    return {
+        **order,
+        "refund_amount": line["unit_price"],
+        "refund_currency": order["currency"],
+        "refund_items": [{"name": line["name"], "quantity": 1, "amount": line["unit_price"]}],
+        "is_full": False,
+        **changes,
+    }
+
+
+def doubtful(**changes: Any) -> dict[str, Any]:
+    """Money that a person has to look at, as `begin_email` gives it to an admin."""
+    return {
+        "first_name": "Amina",
+        "exception_id": "3f0c1f3e-93a1-4c53-9d0b-6a2f7a3f5a11",
+        "kind": "amount_mismatch",
+        "title": "Another sum was collected than the order asks for.",
+        "detail": "gateway says 12000.00 XAF, order says 12500.00 XAF",
+        "gateway": "kora",
+        "amount": Decimal("12500.00"),
+        "currency": "XAF",
+        "minor_unit": 0,
+        "order_number": "MG-000123",
+        "opened_at": "2026-11-22T17:05:00+00:00",
+        "actions": ["recheck", "accept", "refund", "dismiss"],
+        **changes,
+    }
+
+
 def render(template: str, language: str, data: dict[str, Any]) -> mail.Message:
-    return mail.render(template, language, data, shop_url=SHOP_URL, order_url=ORDER_URL)
+    return mail.render(template, language, data, shop_url=SHOP_URL, page_url=PAGE_URL)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +186,7 @@ def test_order_placed_in_french() -> None:
         "  Cameroun\n"
         "  +237677123456\n"
         "\n"
-        f"Payer ou voir la commande\u00a0: {ORDER_URL}\n"
+        f"Payer ou voir la commande\u00a0: {PAGE_URL}\n"
         "\n"
         "-- \n"
         f"Mallgram, {SHOP_URL}\n"
@@ -185,13 +218,140 @@ def test_payment_received_in_english() -> None:
         "  Soweto\n"
         "  South Africa\n"
         "\n"
-        f"See your order: {ORDER_URL}\n"
+        f"See your order: {PAGE_URL}\n"
         "\n"
         "-- \n"
         f"Mallgram, {SHOP_URL}\n"
         "You receive this message because of your account or order at Mallgram. "
         "No reply is needed.\n"
     )
+
+
+def test_refund_sent_in_french_names_what_it_is_for() -> None:
+    message = render("refund_sent", "fr", refunded(cameroon_order()))
+
+    assert message.subject == (
+        "Remboursement partiel de la commande MG-000123\u00a0: 12\u202f500\u00a0FCFA"
+    )
+    assert message.text == (
+        "Une partie de votre argent vous est rendue.\n"
+        "\n"
+        "Commande MG-000123\u00a0: 12\u202f500\u00a0FCFA sont en route vers vous.\n"
+        "Selon votre opérateur ou votre banque, vous les verrez dans quelques\n"
+        "minutes ou d’ici dix jours.\n"
+        "\n"
+        "* 1 × Pagne wax « Soleil\u00a0», 6 yards\n"
+        "  12\u202f500\u00a0FCFA\n"
+        "\n"
+        "REMBOURSÉ\u00a0: 12\u202f500\u00a0FCFA\n"
+        "\n"
+        f"Voir la commande\u00a0: {PAGE_URL}\n"
+        "\n"
+        "-- \n"
+        f"Mallgram, {SHOP_URL}\n"
+        "Vous recevez ce message en raison de votre compte ou de votre commande chez Mallgram. "
+        "Aucune réponse n’est nécessaire.\n"
+    )
+
+
+@pytest.mark.parametrize("refund_items", [None, []])
+def test_a_whole_refund_needs_no_lines(refund_items: list[Any] | None) -> None:
+    order = refunded(
+        south_african_order(),
+        refund_amount=Decimal("1234.50"),
+        refund_items=refund_items,
+        is_full=True,
+    )
+
+    message = render("refund_sent", "en", order)
+
+    assert message.subject == "Refund for order MG-000123: R1,234.50"
+    assert message.text.startswith(
+        "We have given your money back.\n"
+        "\n"
+        "Order MG-000123: R1,234.50 is on its way to you.\n"
+        "Your operator or bank shows it after a few minutes to ten days.\n"
+        "\n"
+        "GIVEN BACK: R1,234.50\n"
+        "\n"
+        "See your order:"
+    )
+
+
+def test_a_refund_in_another_currency_is_written_as_that_one_is() -> None:
+    order = refunded(cameroon_order(), refund_amount=Decimal("19.90"), refund_currency="ZAR")
+
+    assert "GIVEN BACK: R19.90\n" in render("refund_sent", "en", order).text
+
+
+def test_an_exception_tells_the_admin_what_is_known_and_what_can_be_done() -> None:
+    message = render("exception_opened", "en", doubtful())
+
+    assert message.subject == (
+        "To decide: Another sum was collected than the order asks for (MG-000123)"
+    )
+    assert message.text == (
+        "Another sum was collected than the order asks for.\n"
+        "\n"
+        "A person has to look at this.\n"
+        "\n"
+        "Order: MG-000123\n"
+        "Amount: XAF\u00a012,500\n"
+        "Gateway: kora\n"
+        "Since: 22 November 2026, 17:05 UTC\n"
+        "\n"
+        "  gateway says 12000.00 XAF, order says 12500.00 XAF\n"
+        "\n"
+        "What can be done:\n"
+        "* Ask the gateway once more how it stands.\n"
+        "* Take it as it is.\n"
+        "* Give back what was collected.\n"
+        "* Close it without doing anything, with a note that says why.\n"
+        "\n"
+        f"Decide: {PAGE_URL}\n"
+        "\n"
+        "-- \n"
+        f"Mallgram, {SHOP_URL}\n"
+        "You receive this message because you are an administrator of Mallgram. "
+        "No reply is needed.\n"
+    )
+
+
+def test_an_exception_of_which_little_is_known_says_that_little() -> None:
+    unknown = dict.fromkeys(
+        ("title", "detail", "gateway", "amount", "currency", "minor_unit", "order_number")
+    )
+
+    message = render(
+        "exception_opened", "fr", doubtful(kind="unknown_in_statement", actions=[], **unknown)
+    )
+
+    assert message.subject == "À décider\u00a0: Unknown in statement"
+    assert message.text.startswith(
+        "Unknown in statement\n"
+        "\n"
+        "Quelqu’un doit s’en occuper.\n"
+        "\n"
+        "Depuis\u00a0: 22 novembre 2026 à 17:05 UTC\n"
+        "\n"
+        f"Décider\u00a0: {PAGE_URL}\n"
+    )
+    assert "Ce qui peut être fait" not in message.html
+
+
+@pytest.mark.parametrize("language", mail.LANGUAGES)
+def test_every_action_of_the_desk_has_words(
+    language: str, admin: psycopg.Connection[dict[str, Any]]
+) -> None:
+    rows = admin.execute(
+        "select distinct unnest(actions) as action from private.payment_exception_kinds"
+    ).fetchall()
+    actions = [row["action"] for row in rows]
+
+    text = render("exception_opened", language, doubtful(actions=actions)).text
+
+    assert text.count("\n* ") == len(actions) > 0
+    assert not [action for action in actions if f"* {action}\n" in text]
 
 
 @pytest.mark.parametrize(
@@ -235,7 +395,7 @@ class Figures(HTMLParser):
 def test_the_screen_says_the_same_figures_as_the_text(
     template: str, language: str, order: Any
 ) -> None:
-    message = render(template, language, order())
+    message = render(template, language, {**doubtful(), **refunded(order())})
 
     figures = re.compile(r"(?:XAF\u00a0|R\u00a0?)?\d[\d.,\u202f]*\d(?:\u00a0FCFA)?")
     seen = " ".join(Figures(message.html).words)
@@ -251,18 +411,20 @@ def test_what_people_typed_is_text_on_the_screen() -> None:
     order["lines"][0]["name"] = "<img src=x onerror=alert(1)>"
     order["address"]["recipient_name"] = '"><script>alert(1)</script>'
 
-    message = render("order_placed", "en", order)
+    for template in ("order_placed", "refund_sent", "exception_opened"):
+        typed = {**doubtful(detail=order["lines"][0]["name"]), **refunded(order)}
+        message = render(template, "en", typed)
 
-    assert "<img" not in message.html
-    assert "<script" not in message.html
-    assert "&lt;img src=x onerror=alert(1)&gt;" in message.html
+        assert "<img" not in message.html
+        assert "<script" not in message.html
+        assert "&lt;img src=x onerror=alert(1)&gt;" in message.html
 
 
 def test_a_subject_is_one_line_whatever_the_data_hold() -> None:
     order = cameroon_order(order_number="MG-1\r\nBcc: a@b.example\u2028\x00\x1b[31m")
 
-    for template in ("order_placed", "payment_received"):
-        subject = render(template, "en", order).subject
+    for template in ("order_placed", "payment_received", "refund_sent", "exception_opened"):
+        subject = render(template, "en", {**doubtful(), **refunded(order)}).subject
         assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", subject)
         assert "MG-1 Bcc: a@b.example" in subject
 

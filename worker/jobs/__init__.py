@@ -20,20 +20,26 @@ from edge_workers.log import bind_request_id, get_logger
 from edge_workers.providers import registry
 from edge_workers.providers.errors import Misconfigured, ProviderError
 from worker import mail
-from worker.jobs import notifications, operations, orders, payments
+from worker.breaker import Breaker
+from worker.jobs import notifications, operations, orders, payments, refunds
 from worker.task import Task
 
 JOBS: Final[Mapping[str, Callable[..., None]]] = {
     "handle_webhook": payments.handle_webhook,
     "reconcile_payments": payments.reconcile_payments,
+    "send_refund": refunds.send_refund,
+    "check_refund": refunds.check_refund,
     "release_holds": orders.release_holds,
     "send_email": notifications.send_email,
     "archive": operations.archive,
+    "check_invariants": operations.check_invariants,
 }
 """Job name to function. Each takes the task and, by name, the ids of its outbox row."""
 
 DATABASE_PATIENCE_SECONDS: Final = 8.0
 """How long a job waits for a database that restarts, before and after its work."""
+GATEWAY_SECONDS: Final = 12.0
+"""How long a gateway may take over a question at most: two of them fit into an attempt's time."""
 
 _ERROR_LIMIT: Final = 500
 _OUR_CODE: Final = Path(__file__).resolve().parents[2]
@@ -61,7 +67,12 @@ def run(outbox_id: str, attempt: int) -> None:
         name = str(row["job"])
         request_id = row["request_id"] or outbox_id
         bind_request_id(request_id, outbox_id=outbox_id, attempt=attempt, job=name)
-        task = Task(database=session, settings=settings, request_id=request_id)
+        task = Task(
+            database=session,
+            settings=settings,
+            request_id=request_id,
+            breaker=Breaker.of(settings),
+        )
         started = time.monotonic()
         failure: Exception | None = None
         try:
@@ -109,6 +120,8 @@ def preload(settings: Settings) -> None:
     mail.preload()
     for gateway in registry.configured_payment_gateways(settings):
         registry.payment_provider(gateway, settings)
+    for gateway in registry.configured_payout_gateways(settings):
+        registry.payout_provider(gateway, settings)
     for gateway in sorted(
         set(registry.PAYMENT_GATEWAYS) - set(registry.configured_payment_gateways(settings))
     ):
@@ -122,7 +135,9 @@ def preload(settings: Settings) -> None:
 @functools.cache
 def process_settings() -> Settings:
     """The settings of this process, read once; forked jobs inherit them."""
-    return load_settings()
+    settings = load_settings()
+    seconds = min(settings.payment_timeout_seconds, GATEWAY_SECONDS)
+    return settings.model_copy(update={"payment_timeout_seconds": seconds})
 
 
 def describe(failure: Exception) -> str:

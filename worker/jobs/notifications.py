@@ -29,13 +29,12 @@ def send_email(task: Task, *, email_id: str) -> None:
         return
     data: dict[str, Any] = email["data"]
     shop_url = task.settings.frontend_url
-    order_id = data.get("order_id")
     message = mail.render(
         email["template"],
         email["language"],
         data,
         shop_url=shop_url,
-        order_url=f"{shop_url}/orders/{order_id}" if order_id else shop_url,
+        page_url=f"{shop_url}{_page(data)}",
     )
     message_id = f"<{email_id}@{_sender_domain(task.settings.from_email)}>"
     try:
@@ -56,6 +55,13 @@ def send_email(task: Task, *, email_id: str) -> None:
         return
     task.database.call("record_email_sent", email_id=email_id, message_id=message_id)
     log.info("email.sent", template=email["template"], language=email["language"])
+
+
+def _page(data: dict[str, Any]) -> str:
+    """The frontend's page of what a mail speaks of."""
+    if data.get("exception_id"):
+        return f"/admin/exceptions/{data['exception_id']}"
+    return f"/orders/{data['order_id']}" if data.get("order_id") else ""
 
 
 def _sender_domain(from_email: str | None) -> str:

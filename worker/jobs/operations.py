@@ -1,9 +1,9 @@
-"""Operations: what has served its time goes."""
+"""Operations: what has served its time goes, what does not add up is said."""
 
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Any, Final
 
 from edge_workers.log import get_logger
 from worker.task import Task
@@ -25,3 +25,19 @@ def archive(task: Task) -> None:
         if not any(rows >= BATCH for rows in batch.values()):
             break
     log.info("retention.applied", **removed)
+
+
+def check_invariants(task: Task) -> None:
+    """Ask every invariant for the rows that break it and say each; the database tells the admins.
+
+    A broken invariant is no failure of the job: asking again would not mend it.
+    """
+    found: list[dict[str, Any]] = task.database.call("check_invariants")
+    for row in found:
+        log.error(
+            "invariant.violated",
+            check=row["check_name"],
+            subject_id=row["subject_id"],
+            detail=row["detail"],
+        )
+    log.info("invariants.checked", violations=len(found))

@@ -1,9 +1,11 @@
 """Givens of the jobs' tests: a shopper's order on the real database, a sandbox of their own.
 
 The stack's own workers know nothing of that sandbox and leave these payments alone: their first
-check is due fifteen seconds after the payment began.
+check is due fifteen seconds after the payment began. Refunds, which are due at once, need
+`own_refunds`.
 """
 
+import dataclasses
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,19 +16,14 @@ from typing import Any
 
 import psycopg
 import pytest
-from pydantic import SecretStr
 
 from edge_workers.config import Settings
 from edge_workers.db import Session
 from edge_workers.providers import registry
-from edge_workers.providers.contracts.payments import StartPayment
-from tests.sandbox.running import (
-    KORA_SECRET_KEY,
-    SMTP_PASSWORD,
-    SMTP_USER,
-    RunningSandbox,
-    running_sandbox,
-)
+from edge_workers.providers.contracts.payments import StartedPayment, StartPayment
+from tests.conftest import an_address
+from tests.contracts.profiles import NOBODY, values_for
+from tests.sandbox.running import RunningSandbox, running_sandbox
 from worker.task import Task
 
 Admin = psycopg.Connection[dict[str, Any]]
@@ -49,6 +46,8 @@ class Payment:
     order_id: str
     reference: str
     amount: Decimal
+    currency: str
+    gateway: str
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Shop:
         return shopper
 
     def stock(self, amount: int = 12500, on_hand: int = 10) -> str:
-        """A product at `amount` XAF; its id."""
+        """A product at `amount` XAF, and at R199.90; its id."""
         slug = f"test-{uuid.uuid4().hex}"
         row = self.read(
             "with category as ("
@@ -95,9 +94,16 @@ class Shop:
             on_hand,
             amount,
         )
+        self.admin.execute(
+            "insert into public.product_prices (product_id, country, currency, amount) "
+            "values (%s, 'ZA', 'ZAR', 199.90)",
+            [row["id"]],
+        )
         return str(row["id"])
 
-    def place_order(self, shopper: Shopper, product_id: str, quantity: int = 2) -> dict[str, Any]:
+    def place_order(
+        self, shopper: Shopper, product_id: str, quantity: int = 2, country: str = "CM"
+    ) -> dict[str, Any]:
         """The shopper's order, placed through the RPC as the shopper."""
         with self.admin.transaction():
             self.admin.execute(
@@ -106,46 +112,73 @@ class Shop:
             )
             self.admin.execute("set local role authenticated")
             return self.read(
-                "select * from public.place_order(%s, 'CM', %s, items => %s)",
+                "select * from public.place_order(%s, %s, %s, items => %s)",
                 uuid.uuid4().hex,
-                json.dumps(
-                    {
-                        "recipient_name": "Chantal Mbarga",
-                        "phone": "+237677123456",
-                        "country": "CM",
-                        "city": "Yaoundé",
-                        "district": "Bastos",
-                        "landmark": "Derrière la pharmacie",
-                    }
-                ),
+                country,
+                json.dumps(an_address(country)),
                 json.dumps([{"product_id": product_id, "channel": "retail", "quantity": quantity}]),
             )
 
-    def begin_payment(self, shopper: Shopper, order_id: str) -> Payment:
+    def begin_payment(
+        self,
+        shopper: Shopper,
+        order_id: str,
+        method: str = "kora_checkout",
+        gateway: str = GATEWAY,
+        *,
+        phone: str | None = None,
+        save_method: bool = False,
+    ) -> Payment:
         """An attempt begun in the database, of which the gateway knows nothing yet."""
         begun = self.session.call(
             "begin_payment",
             actor_id=shopper.id,
             order_id=order_id,
-            method="kora_checkout",
-            phone=None,
-            gateways=[GATEWAY],
+            method=method,
+            phone=phone,
+            gateways=[gateway],
             excluded=[],
+            save_method=save_method,
         )
-        return Payment(begun["payment_id"], order_id, begun["reference"], begun["amount"])
+        return Payment(
+            id=begun["payment_id"],
+            order_id=order_id,
+            reference=begun["reference"],
+            amount=begun["amount"],
+            currency=begun["currency"],
+            gateway=gateway,
+        )
 
-    def start_payment(self, shopper: Shopper, order_id: str) -> Payment:
-        """An attempt that the gateway accepted, as the edge starts it."""
-        payment = self.begin_payment(shopper, order_id)
-        started = registry.payment_provider(GATEWAY, self.settings).start(
+    def start_payment(
+        self,
+        shopper: Shopper,
+        order_id: str,
+        method: str = "kora_checkout",
+        gateway: str = GATEWAY,
+        *,
+        phone: str | None = None,
+        notify_url: str = f"{NOBODY}/notice",
+        save_method: bool = False,
+    ) -> Payment:
+        """An attempt that the gateway accepted, as the edge starts it, and its page is open."""
+        payment = self.begin_payment(
+            shopper, order_id, method, gateway, phone=phone, save_method=save_method
+        )
+        started = registry.payment_provider(gateway, self.settings).start(
             StartPayment(
+                payment_id=payment.id,
                 reference=payment.reference,
-                method="kora_checkout",
+                method=method,
                 amount=payment.amount,
-                currency="XAF",
-                country="CM",
+                currency=payment.currency,
+                country="CM" if payment.currency == "XAF" else "ZA",
                 language="fr",
                 customer_email=shopper.email,
+                phone=phone,
+                notify_url=notify_url,
+                return_url=f"{NOBODY}/return",
+                cancel_url=f"{NOBODY}/return",
+                save_method=save_method,
             )
         )
         self.session.call(
@@ -154,8 +187,68 @@ class Shop:
             gateway_transaction_id=started.gateway_transaction_id,
             action=started.action.as_json(),
             expires_at=started.expires_at,
+            webhook_token=started.webhook_token,
+            gateway_session=started.gateway_session,
         )
+        self._open_page(started)
         return payment
+
+    def _open_page(self, started: StartedPayment) -> None:
+        action = started.action
+        if action.kind == "form":
+            assert action.url is not None
+            self.sandbox.post_form(action.url, action.fields).raise_for_status()
+
+    def pay(self, payment: Payment) -> None:
+        """The customer pays and the poll finds it."""
+        self.sandbox.decide(payment.gateway, payment.reference, "paid", notify=False)
+        self.session.call(
+            "apply_payment_result",
+            payment_id=payment.id,
+            status="paid",
+            amount=payment.amount,
+            currency=payment.currency,
+            gateway_transaction_id=None,
+            reason=None,
+            fee=None,
+            source="poll",
+            request_id="test",
+        )
+
+    def begin_refund(self, payment: Payment, amount: Decimal | None = None) -> str:
+        """A refund that an admin asked for, all that is left by default; its id."""
+        admin_id = self.register("Amina Bello").id
+        self.admin.execute("insert into public.admins (user_id) values (%s)", [admin_id])
+        refund = self.read(
+            "select service.begin_refund(%s, %s, %s, null, 'Returned', %s) ->> 'refund_id' as id",
+            admin_id,
+            payment.id,
+            amount,
+            uuid.uuid4().hex,
+        )
+        self.admin.execute("delete from public.admins where user_id = %s", [admin_id])
+        return str(refund["id"])
+
+    def refund(self, refund_id: str) -> dict[str, Any]:
+        return self.read("select * from public.refunds where id = %s", refund_id)
+
+    def planned_refund_checks(self, refund_id: str) -> int:
+        """Checks of a refund that wait in the outbox."""
+        row = self.read(
+            "select count(*) as checks from private.outbox "
+            "where job = 'check_refund' and done_at is null and args ->> 'refund_id' = %s",
+            refund_id,
+        )
+        return int(row["checks"])
+
+    def exceptions(self, payment: Payment) -> list[str]:
+        """Kinds of the open rows of the exception desk about a payment and its refunds."""
+        rows = self.admin.execute(
+            "select kind from private.payment_exceptions "
+            "where payment_id = %s and resolved_at is null order by kind",
+            [payment.id],
+        ).fetchall()
+        return [str(row["kind"]) for row in rows]
 
     def order(self, order_id: str) -> dict[str, Any]:
         return self.read("select * from public.orders where id = %s", order_id)
@@ -183,19 +276,13 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox
 @pytest.fixture
 def sandbox_settings(stack_settings: Settings, sandbox: RunningSandbox) -> Settings:
     """The stack's settings with this module's sandbox as the outside world."""
-    return stack_settings.model_copy(
-        update={
-            "kora_pay_secret_key": SecretStr(KORA_SECRET_KEY),
-            "kora_pay_base_url": f"{sandbox.url}/kora",
-            "payment_timeout_seconds": 2.0,
-            "smtp_host": "127.0.0.1",
-            "smtp_port": sandbox.smtp_port,
-            "smtp_user": SMTP_USER,
-            "smtp_password": SecretStr(SMTP_PASSWORD),
-            "smtp_ca_file": str(sandbox.ca_file),
-            "from_email": "Mallgram <shop@mallgram.example>",
-        }
-    )
+    values = values_for(sandbox)
+    known = {
+        one.name: getattr(values, one.name)
+        for one in dataclasses.fields(values)
+        if one.name in Settings.model_fields and one.name != "public_url"
+    }
+    return stack_settings.model_copy(update={**known, "payment_timeout_seconds": 2.0})
 
 
 @pytest.fixture
@@ -208,13 +295,35 @@ def shop(
 
 
 @pytest.fixture
-def make_task(shop: Shop) -> Callable[..., Task]:
-    """A task as `run` makes it, with a clock that the test may set."""
+def own_refunds(admin: Admin) -> Iterator[None]:
+    """The stack's own worker, whose sandbox is another, leaves refunds alone for this test."""
+    queue = "update private.jobs set queue = %s where job in ('send_refund', 'check_refund')"
+    row = admin.execute("select now() as began_at").fetchone()
+    assert row is not None
+    admin.execute(queue, ["of_this_test"])
+    yield
+    admin.execute(
+        "update private.outbox set done_at = now() "
+        "where job in ('send_refund', 'check_refund') and done_at is null and failed_at is null "
+        "and created_at > %s",
+        [row["began_at"]],
+    )
+    admin.execute(
+        "update public.refunds set status = 'cancelled', next_check_at = null "
+        "where status = 'pending' and way <> 'manual' and created_at > %s",
+        [row["began_at"]],
+    )
+    admin.execute(queue, ["payments"])
 
-    def make(now: datetime | None = None) -> Task:
+
+@pytest.fixture
+def make_task(shop: Shop) -> Callable[..., Task]:
+    """A task as `run` makes it, with a clock that the test may set and settings it may change."""
+
+    def make(now: datetime | None = None, **changes: Any) -> Task:
         return Task(
             database=shop.session,
-            settings=shop.settings,
+            settings=shop.settings.model_copy(update=changes),
             request_id="test",
             now=(lambda: now) if now else (lambda: datetime.now(UTC)),
         )

@@ -1,6 +1,7 @@
 """Mails leave once, in the right language, and say so in the database."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,16 +14,26 @@ from worker.task import Task
 MakeTask = Callable[..., Task]
 
 
-def ask_for_mail(shop: Shop, template: str, shopper: Shopper, order_id: str | None = None) -> str:
+def ask_for_mail(
+    shop: Shop,
+    template: str,
+    shopper: Shopper,
+    order_id: str | None = None,
+    exception_id: str | None = None,
+    refund_id: str | None = None,
+) -> str:
     """A wanted mail, without the outbox row that the stack's worker would take."""
     shop.admin.execute(
         "delete from private.emails where template = %s and user_id = %s", [template, shopper.id]
     )
     row = shop.read(
-        "insert into private.emails (template, user_id, order_id) values (%s, %s, %s) returning id",
+        "insert into private.emails (template, user_id, order_id, exception_id, refund_id) "
+        "values (%s, %s, %s, %s, %s) returning id",
         template,
         shopper.id,
         order_id,
+        exception_id,
+        refund_id,
     )
     return str(row["id"])
 
@@ -45,6 +56,46 @@ def test_a_mail_arrives_in_the_language_of_the_order(shop: Shop, make_task: Make
     assert f"{shop.settings.frontend_url}/orders/{order['id']}" in mail["html"]
     assert mail_row(shop, email_id)["message_id"] == mail["message_id"]
     assert mail_row(shop, email_id)["sent_at"] is not None
+
+
+@pytest.mark.usefixtures("own_refunds")
+def test_a_refund_is_told_to_the_shopper(shop: Shop, make_task: MakeTask) -> None:
+    shopper = shop.register()
+    order = shop.place_order(shopper, shop.stock(), country="ZA")
+    payment = shop.start_payment(shopper, str(order["id"]), "card", "payfast")
+    shop.pay(payment)
+    refund_id = shop.begin_refund(payment, Decimal("100.50"))
+    email_id = ask_for_mail(shop, "refund_sent", shopper, str(order["id"]), refund_id=refund_id)
+
+    notifications.send_email(make_task(), email_id=email_id)
+
+    [mail] = shop.sandbox.listed("mail", to=shopper.email)
+    assert order["order_number"] in mail["subject"]
+    assert "100,50" in mail["subject"]
+    assert f"{shop.settings.frontend_url}/orders/{order['id']}" in mail["html"]
+
+
+def test_an_exception_is_told_to_an_admin_with_the_way_to_the_desk(
+    shop: Shop, make_task: MakeTask
+) -> None:
+    admin = shop.register("Amina Bello", language="fr")
+    shopper = shop.register()
+    order = shop.place_order(shopper, shop.stock())
+    payment = shop.start_payment(shopper, str(order["id"]))
+    row = shop.read(
+        "select private.open_payment_exception("
+        "kind => 'unknown_outcome', payment_id => %s, detail => 'unavailable', "
+        "is_handled => true) as id",
+        payment.id,
+    )
+    email_id = ask_for_mail(shop, "exception_opened", admin, exception_id=str(row["id"]))
+
+    notifications.send_email(make_task(), email_id=email_id)
+
+    [mail] = shop.sandbox.listed("mail", to=admin.email)
+    assert mail["language"] == "fr"
+    assert order["order_number"] in mail["subject"]
+    assert f"{shop.settings.frontend_url}/admin/exceptions/{row['id']}" in mail["html"]
 
 
 def test_a_sent_mail_is_not_sent_again(shop: Shop, make_task: MakeTask) -> None:

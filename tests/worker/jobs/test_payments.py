@@ -1,27 +1,35 @@
 """Payments: hints are checked with the gateway, silence is asked again, money settles once."""
 
+import dataclasses
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from edge_workers.providers.errors import Unavailable
+from edge_workers.providers.contracts.payments import PaymentResult
+from edge_workers.providers.errors import Misconfigured, Unavailable
+from edge_workers.providers.kora import KoraPayments
+from tests.contracts.peer import peer
+from tests.worker.conftest import RedisServer
 from tests.worker.jobs.conftest import Payment, Shop
+from worker import breaker
+from worker.breaker import Breaker
 from worker.jobs import payments
 from worker.task import Task
 
 MakeTask = Callable[..., Task]
 
 
-def store_webhook(shop: Shop, payment: Payment | None) -> str:
+def store_webhook(shop: Shop, payment: Payment | None, raw: bytes = b"{}") -> str:
     """A stored and verified notice, without the outbox row that the stack's worker would take."""
     row = shop.read(
         "insert into private.webhook_events (gateway, dedupe_key, event_type, payment_id, raw) "
-        "values ('kora', %s, 'charge.success', %s, '{}') returning id",
+        "values (%s, %s, 'charge.success', %s, %s) returning id",
+        payment.gateway if payment else "kora",
         uuid.uuid4().hex,
         payment.id if payment else None,
+        raw.decode(),
     )
     return str(row["id"])
 
@@ -164,24 +172,201 @@ def test_an_end_without_money_ends_the_attempt_not_the_order(
     assert shop.next_check(payment) is None
 
 
-def test_what_the_gateway_never_heard_of_is_pending_until_it_expires(
+def let_time_pass(shop: Shop, payment: Payment, time: str) -> None:
+    """Set the clock: the attempt began that much earlier, and its page ended with it."""
+    shop.admin.execute(
+        "update public.payments set created_at = created_at - %s::interval, "
+        "expires_at = expires_at - %s::interval where id = %s",
+        [time, time, payment.id],
+    )
+
+
+def test_what_the_gateway_never_heard_of_may_still_be_paid_for_a_day(
     shop: Shop, make_task: MakeTask
 ) -> None:
     shopper = shop.register()
-    order = shop.place_order(shopper, shop.stock())
-    payment = shop.begin_payment(shopper, str(order["id"]))
-    expires_at = datetime.now(UTC) + timedelta(minutes=30)
-    shop.admin.execute(
-        "update public.payments set expires_at = %s where id = %s", [expires_at, payment.id]
-    )
+    order = shop.place_order(shopper, shop.stock(), country="ZA")
+    payment = shop.begin_payment(shopper, str(order["id"]), "card", "payfast")
 
+    let_time_pass(shop, payment, "23 hours 50 minutes")
     payments.reconcile_payments(make_task(), payment_id=payment.id)
     assert shop.payment(payment)["status"] == "pending"
+    assert shop.next_check(payment) is not None
 
-    late = expires_at + timedelta(seconds=1)
-    payments.reconcile_payments(make_task(now=late), payment_id=payment.id)
+    let_time_pass(shop, payment, "20 minutes")
+    payments.reconcile_payments(make_task(), payment_id=payment.id)
     assert shop.payment(payment)["status"] == "failed"
     assert shop.payment(payment)["failure_reason"] == "unknown_at_gateway"
+    assert shop.next_check(payment) is None
+    assert shop.exceptions(payment) == []
+
+
+def test_a_gateway_that_never_answers_leaves_the_payment_to_a_person(
+    shop: Shop, make_task: MakeTask
+) -> None:
+    payment = ordered_and_started(shop)
+    let_time_pass(shop, payment, "25 hours")
+    shop.sandbox.order_fault("kora", "error", times=5)
+
+    payments.reconcile_payments(make_task(), payment_id=payment.id)
+
+    assert shop.payment(payment)["status"] == "processing"
+    assert shop.next_check(payment) is None
+    assert shop.exceptions(payment) == ["unknown_outcome"]
+
+
+def test_without_our_keys_a_poll_fails_and_says_so(shop: Shop, make_task: MakeTask) -> None:
+    payment = ordered_and_started(shop)
+
+    with pytest.raises(Misconfigured):
+        payments.reconcile_payments(make_task(kora_pay_secret_key=None), payment_id=payment.id)
+
+    assert shop.payment(payment)["status"] == "processing"
+
+
+def test_a_notice_is_handed_to_the_gateway_that_confirms_it(
+    shop: Shop, make_task: MakeTask
+) -> None:
+    shopper = shop.register()
+    order = shop.place_order(shopper, shop.stock(), country="ZA")
+    with peer() as edge:
+        notify_url = f"{edge.url}/notice"
+        payment = shop.start_payment(
+            shopper, str(order["id"]), "card", "payfast", notify_url=notify_url
+        )
+        shop.sandbox.decide("payfast", payment.reference, "paid")
+        notice = edge.wait_for(1)[0].raw
+    event_id = store_webhook(shop, payment, notice)
+    before = len(shop.sandbox.listed("calls", provider="payfast"))
+
+    payments.handle_webhook(make_task(), event_id=event_id)
+
+    assert shop.order(payment.order_id)["status"] == "paid"
+    assert outcome_of(shop, event_id) == (True, "applied")
+    calls = shop.sandbox.listed("calls", provider="payfast")[before:]
+    assert [call["operation"] for call in calls] == ["validate"]
+
+
+def test_a_card_that_the_gateway_keeps_is_the_payer_s(shop: Shop, make_task: MakeTask) -> None:
+    shopper = shop.register()
+    order = shop.place_order(shopper, shop.stock(), country="ZA")
+    payment = shop.start_payment(shopper, str(order["id"]), "card", "paygate", save_method=True)
+    shop.sandbox.decide("paygate", payment.reference, "paid", notify=False)
+
+    payments.reconcile_payments(make_task(), payment_id=payment.id)
+
+    saved = shop.read(
+        "select gateway, method, label from public.saved_payment_methods where user_id = %s",
+        shopper.id,
+    )
+    assert (saved["gateway"], saved["method"]) == ("paygate", "card")
+    assert "\u2026" in saved["label"]
+
+
+def test_a_notice_of_another_payment_is_refused(shop: Shop, make_task: MakeTask) -> None:
+    shopper = shop.register()
+    with peer() as edge:
+        notify_url = f"{edge.url}/notice"
+        paid, open_ = (
+            shop.start_payment(
+                shopper,
+                str(shop.place_order(shopper, shop.stock(), country="ZA")["id"]),
+                "card",
+                "payfast",
+                notify_url=notify_url,
+            )
+            for _ in range(2)
+        )
+        shop.sandbox.decide("payfast", paid.reference, "paid")
+        notice = edge.wait_for(1)[0].raw
+    event_id = store_webhook(shop, open_, notice)
+
+    payments.handle_webhook(make_task(), event_id=event_id)
+
+    assert shop.order(open_.order_id)["status"] == "pending"
+    assert outcome_of(shop, event_id) == (True, "rejected")
+
+
+def test_a_lost_notice_is_found_in_the_history(shop: Shop, make_task: MakeTask) -> None:
+    shopper = shop.register()
+    order = shop.place_order(shopper, shop.stock(), country="ZA")
+    payment = shop.start_payment(shopper, str(order["id"]), "card", "payfast")
+    shop.sandbox.decide("payfast", payment.reference, "paid", notify=False)
+
+    payments.reconcile_payments(make_task(), payment_id=payment.id)
+
+    assert shop.order(payment.order_id)["status"] == "paid"
+
+
+def test_money_that_the_gateway_took_back_goes_before_a_person(
+    shop: Shop, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = ordered_and_started(shop)
+    shop.pay(payment)
+    event_id = store_webhook(shop, payment)
+    taken_back = PaymentResult(status="refunded", amount=payment.amount, currency="XAF")
+    monkeypatch.setattr(KoraPayments, "fetch", lambda _self, _query: taken_back)
+
+    payments.handle_webhook(make_task(), event_id=event_id)
+
+    assert shop.exceptions(payment) == ["reversed_by_gateway"]
+
+
+# --- A gateway that hangs ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def resting(
+    shop: Shop, make_task: MakeTask, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> MakeTask:
+    """Makes tasks that share a breaker, once the gateway Kora has not answered twice."""
+    monkeypatch.setattr(breaker, "SLOW_SECONDS", 0.0)
+    shared = Breaker(redis_server.client())
+    payment = ordered_and_started(shop)
+    shop.sandbox.order_fault("kora", "error", operation="status", times=4)
+
+    def make(**changes: object) -> Task:
+        return dataclasses.replace(make_task(**changes), breaker=shared)
+
+    for _ in range(breaker.SILENCES):
+        payments.reconcile_payments(make(), payment_id=payment.id)
+    shop.sandbox.clear_faults()
+    return make
+
+
+def test_the_poll_of_a_resting_gateway_is_put_off(shop: Shop, resting: MakeTask) -> None:
+    payment = ordered_and_started(shop)
+    asked = len(shop.sandbox.listed("calls", provider="kora"))
+
+    payments.reconcile_payments(resting(), payment_id=payment.id)
+
+    assert len(shop.sandbox.listed("calls", provider="kora")) == asked
+    assert shop.payment(payment)["status"] == "processing"
+    assert shop.next_check(payment) == 15
+
+
+def test_the_webhook_of_a_resting_gateway_waits_until_it_is_asked_again(
+    shop: Shop, resting: MakeTask
+) -> None:
+    payment = ordered_and_started(shop)
+    event_id = store_webhook(shop, payment)
+
+    with pytest.raises(Unavailable) as resting_now:
+        payments.handle_webhook(resting(), event_id=event_id)
+
+    assert resting_now.value.retry_after == breaker.FIRST_REST_SECONDS
+    assert outcome_of(shop, event_id) == (False, None)
+
+
+def test_payments_at_other_gateways_go_on_meanwhile(shop: Shop, resting: MakeTask) -> None:
+    shopper = shop.register()
+    order = shop.place_order(shopper, shop.stock(), country="ZA")
+    payment = shop.start_payment(shopper, str(order["id"]), "card", "payfast")
+    shop.sandbox.decide("payfast", payment.reference, "paid", notify=False)
+
+    payments.reconcile_payments(resting(), payment_id=payment.id)
+
+    assert shop.order(payment.order_id)["status"] == "paid"
 
 
 def test_the_sweep_plans_a_question_that_was_lost(shop: Shop, make_task: MakeTask) -> None:
