@@ -20,6 +20,8 @@ create role authenticator login noinherit password :'authenticator';
 grant anon, authenticated, service_role to authenticator;
 alter role authenticator set statement_timeout = '8s';
 alter role authenticator set lock_timeout = '8s';
+-- Errors quote input; PostgREST tells them to whom they concern. Lock waits are still logged.
+alter role authenticator set log_min_messages = 'log';
 
 -- The login of the auth and storage server.
 create role supabase_storage_admin nologin noinherit createrole;

@@ -21,7 +21,11 @@ def arguments() -> argparse.Namespace:
     group.add_argument("--detach", action="store_true", help="return once all is healthy")
     group.add_argument("--stop", action="store_true", help="end a running stack")
     group.add_argument(
-        "--journey", action="store_true", help="play the shopper's journey against the stack"
+        "--journey",
+        nargs="?",
+        const="shopper",
+        choices=("shopper", "payments"),
+        help="play a journey against the stack: the shopper's (the default) or the payments'",
     )
     parser.add_argument("--fresh", action="store_true", help="forget the data first")
     return parser.parse_args()
@@ -53,9 +57,9 @@ def interrupt(_number: int, _frame: types.FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def play_journey(running: RunningStack) -> int:
-    """Run the journey with the env file; answers its exit code."""
-    script = ROOT / "tests" / "journeys" / "shopper.journey.mjs"
+def play_journey(running: RunningStack, name: str) -> int:
+    """Run the journey of that name with the env file; answers its exit code."""
+    script = ROOT / "tests" / "journeys" / f"{name}.journey.mjs"
     environment = {
         **os.environ,
         **read_env_file(running.stack.env_file),
@@ -114,7 +118,7 @@ def main() -> int:
             forget(stack)
         was_running = supervisor.is_running()
         if not was_running:
-            start(running, detach=asked.detach or asked.journey)
+            start(running, detach=asked.detach or asked.journey is not None)
         elif not asked.detach and not asked.journey:
             raise Failure("Mallgram is already running: ./scripts/run --stop ends it")
         elif not migrations.is_current(stack):
@@ -123,7 +127,7 @@ def main() -> int:
             running.confirm()
     if asked.journey:
         try:
-            return play_journey(running)
+            return play_journey(running, asked.journey)
         finally:
             if not was_running:
                 running.stop()

@@ -33,6 +33,9 @@ class Payment:
     order: Order
     reference: str
     url: str | None
+    gateway: str = "kora"
+    fields: tuple[tuple[str, str], ...] = ()
+    """What the browser posts to `url`, where the action is a form."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,18 @@ class Checkout:
     kora_secret: str
 
     def order_body(
-        self, *products: str, quantity: int = 1, code: str | None = None, key: str | None = None
+        self,
+        *products: str,
+        quantity: int = 1,
+        code: str | None = None,
+        key: str | None = None,
+        country: str = "CM",
     ) -> dict[str, Any]:
         """Arguments of place_order: one line a product, each of `quantity` pieces."""
         return {
             "idempotency_key": key or f"race-{uuid.uuid4().hex}",
-            "country": "CM",
-            "address": an_address("CM"),
+            "country": country,
+            "address": an_address(country),
             "promo_code": code,
             "items": [
                 {"product_id": product, "channel": "retail", "quantity": quantity}
@@ -78,9 +86,11 @@ class Checkout:
             ],
         }
 
-    def place(self, shopper: Shopper, *products: str, code: str | None = None) -> Order:
+    def place(
+        self, shopper: Shopper, *products: str, code: str | None = None, country: str = "CM"
+    ) -> Order:
         """Places an order; it must be granted."""
-        return self.send_order(shopper, self.order_body(*products, code=code))
+        return self.send_order(shopper, self.order_body(*products, code=code, country=country))
 
     def send_order(self, shopper: Shopper, body: dict[str, Any]) -> Order:
         """Sends the arguments of place_order; it must be granted."""
@@ -91,15 +101,23 @@ class Checkout:
         row = json.loads(response.text, parse_float=Decimal)
         return Order(row["id"], row["order_number"], Decimal(row["total_price"]), shopper)
 
-    def initialize(self, order: Order, method: str = "kora_checkout") -> Payment:
+    def initialize(
+        self, order: Order, method: str = "kora_checkout", phone: str | None = None
+    ) -> Payment:
         """Starts a payment at the gateway; it must begin."""
-        response = self.edge.post(
-            "/api/v1/payments/initialize",
-            json={"order_id": order.id, "method": method},
-            headers=order.shopper.headers,
-        )
+        response = self.ask_to_pay(order, method, phone)
         assert response.status_code == 200, response.text
         return self.payment(order, response.json())
+
+    def ask_to_pay(
+        self, order: Order, method: str = "kora_checkout", phone: str | None = None
+    ) -> httpx.Response:
+        """What the edge answers to the wish to pay an order."""
+        return self.edge.post(
+            "/api/v1/payments/initialize",
+            json={"order_id": order.id, "method": method, "phone": phone},
+            headers=order.shopper.headers,
+        )
 
     def payment(self, order: Order, action: dict[str, Any]) -> Payment:
         """The attempt behind an answer of initialize."""
@@ -107,12 +125,19 @@ class Checkout:
             "select reference from public.payments where id = %s", [action["payment_id"]]
         ).fetchone()
         assert row is not None
-        return Payment(action["payment_id"], order, row["reference"], action.get("url"))
+        return Payment(
+            action["payment_id"],
+            order,
+            row["reference"],
+            action.get("url"),
+            gateway=action.get("gateway", "kora"),
+            fields=tuple((field["name"], field["value"]) for field in action.get("fields") or ()),
+        )
 
     def pay(self, payment: Payment, *, notify: bool = True) -> None:
         """The customer pays; with `notify` false the gateway's webhook is lost."""
         response = self.sandbox.post(
-            f"/_sandbox/payments/kora/{payment.reference}",
+            f"/_sandbox/payments/{payment.gateway}/{payment.reference}",
             json={"outcome": "paid", "notify": notify},
         )
         assert response.status_code == 200, response.text

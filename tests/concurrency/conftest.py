@@ -15,6 +15,9 @@ from edge_workers.db import Session
 from tests.concurrency.checkout import Checkout
 from tests.concurrency.rush import Door
 from tests.concurrency.shoppers import Admin, Shopper, sign_up, withdraw_work
+from tests.properties.conftest import scratch
+
+__all__ = ["scratch"]
 
 
 @pytest.fixture
@@ -22,8 +25,14 @@ def crowd(stack_env: dict[str, str], admin: Admin) -> Iterator[Callable[..., lis
     """Makes people; what still waits to be done for them goes with them."""
     made: list[Shopper] = []
 
-    def make(count: int, *, with_mail: bool = False) -> list[Shopper]:
-        shoppers = sign_up(admin, stack_env["SUPABASE_JWT_SECRET"], count, with_mail=with_mail)
+    def make(count: int, *, with_mail: bool = False, country: str = "CM") -> list[Shopper]:
+        shoppers = sign_up(
+            admin,
+            stack_env["SUPABASE_JWT_SECRET"],
+            count,
+            with_mail=with_mail,
+            country=country,
+        )
         made.extend(shoppers)
         return shoppers
 

@@ -76,7 +76,16 @@ class Door:
     def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
         """One POST of bytes."""
         sent = {"Content-Type": "application/json", **self.headers, **(headers or {})}
-        self._wire.request("POST", path, body, sent)
+        return self._exchange("POST", path, body, sent)
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """One GET."""
+        return self._exchange("GET", path, None, {**self.headers, **(headers or {})})
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Answer:
+        self._wire.request(method, path, body, headers)
         response = self._wire.getresponse()
         return Answer(response.status, response.read())
 

@@ -9,13 +9,13 @@
  * be. A process that is killed on the way is waited for: calls that may be sent twice are.
  */
 
-import { isDeepStrictEqual } from 'node:util';
-import { setTimeout as sleep } from 'node:timers/promises';
-
-import { anonClient, codeIn, env, eventually, freshEmail, mailTo, mailsTo, unique }
+import { codeIn, env, eventually, freshEmail, mailTo, mailsTo, unique }
   from '../supabase_js/stack.mjs';
+import {
+  answered, client, edge, expect, expectThat, formOf, francs, lastExchange, oneSpace, play,
+  remember, sandbox, short, signIn, step, watched, wire,
+} from './steps.mjs';
 
-const RESTART_PATIENCE_MS = 20_000;
 const WEBHOOK_PATIENCE_MS = 30_000;
 const RECONCILE_PATIENCE_MS = 40_000;
 const JOURNEY_LIMIT_S = 90;
@@ -30,133 +30,6 @@ const ADDRESS = {
   district: 'Akwa',
   landmark: 'Face à la pharmacie du Rond-Point',
 };
-
-const paint = (code) => (text) =>
-  process.stdout.isTTY && !process.env.NO_COLOR ? `\x1b[${code}m${text}\x1b[0m` : text;
-const [good, bad, quiet, strong] = [paint('32'), paint('31'), paint('2'), paint('1')];
-
-const print = (text = '') => process.stdout.write(`${text}\n`);
-const short = (id) => id.slice(0, 8);
-const francs = (amount) => `${new Intl.NumberFormat('fr-FR').format(amount)} FCFA`;
-
-/** What was expected and is not so. */
-class Unexpected extends Error {
-  constructor(what, expected, seen) {
-    super(what);
-    const written = (value) => (typeof value === 'string' ? value : JSON.stringify(value));
-    this.expected = written(expected);
-    this.seen = written(seen);
-  }
-}
-
-function expect(what, seen, expected) {
-  if (!isDeepStrictEqual(seen, expected)) throw new Unexpected(what, expected, seen);
-}
-
-function expectThat(what, holds, expected, seen) {
-  if (!holds) throw new Unexpected(what, expected, seen);
-}
-
-let number = 0;
-let restarts = 0;
-let last = '';
-
-/** Runs a step and prints what it saw; its own answer is passed on. */
-async function step(title, act) {
-  number += 1;
-  const head = ` ${String(number).padStart(2)}  ${title.padEnd(33)}`;
-  last = '';
-  try {
-    const { evidence, ...rest } = await act();
-    print(`${head} ${good('ok')}  ${evidence}`);
-    return rest;
-  } catch (error) {
-    print(`${head} ${bad('FAILED')}  ${error.message}`);
-    if (error instanceof Unexpected) {
-      print(`       expected: ${error.expected}`);
-      print(`       seen:     ${error.seen}`);
-    } else if (error.cause) {
-      print(`       because:  ${error.cause.message ?? error.cause}`);
-    }
-    if (last) print(`       after:    ${last}`);
-    throw error;
-  }
-}
-
-/**
- * fetch that remembers the exchange as evidence, and that waits for a process which is being
- * restarted. Sign-up and confirmation are sent once: done twice they answer something else.
- */
-async function wire(input, init = {}) {
-  const url = new URL(input);
-  const isOnce = /\/auth\/v1\/(signup|verify)$/.test(url.pathname);
-  const deadline = Date.now() + RESTART_PATIENCE_MS;
-  for (let attempt = 1; ; attempt += 1) {
-    let outcome;
-    try {
-      const response = await fetch(input, init);
-      last = `${init.method ?? 'GET'} ${url.pathname} → HTTP ${response.status}`;
-      if (![502, 503, 504].includes(response.status)) return response;
-      if (isOnce || Date.now() > deadline) return response;
-      outcome = `HTTP ${response.status}`;
-      await response.body?.cancel();
-    } catch (error) {
-      if (isOnce || Date.now() > deadline) throw error;
-      outcome = error.cause?.code ?? error.message;
-    }
-    if (attempt === 1) {
-      restarts += 1;
-      print(quiet(`       ${url.host} is away (${outcome}): waiting for it`));
-    }
-    await sleep(500);
-  }
-}
-
-const client = () => anonClient({ fetch: wire, headers: { 'Accept-Language': 'fr-CM,fr;q=0.9' } });
-
-/** The data of a Supabase answer, with its HTTP status; refuses to go on after an error. */
-function answered(what, { data, error, status }) {
-  if (error) {
-    const seen = [error.status ?? status, error.code, error.hint, error.message, error.details];
-    throw new Unexpected(what, 'no error', seen.filter(Boolean).join(' | '));
-  }
-  return data;
-}
-
-async function edge(method, path, session, body) {
-  const response = await wire(`${env.EDGE_URL}${path}`, {
-    method,
-    headers: {
-      Authorization: `Bearer ${session.access_token}`,
-      'Accept-Language': 'fr',
-      ...(body && { 'Content-Type': 'application/json' }),
-    },
-    body: body && JSON.stringify(body),
-  });
-  const json = await response.json();
-  expectThat(`${method} ${path}`, response.ok, 'HTTP 200', { status: response.status, ...json });
-  return { status: response.status, json };
-}
-
-async function sandbox(path, body) {
-  const response = await wire(`${env.SANDBOX_URL}/_sandbox/${path}`, {
-    method: body ? 'POST' : 'GET',
-    headers: body && { 'Content-Type': 'application/json' },
-    body: body && JSON.stringify(body),
-  });
-  const json = await response.json();
-  expectThat(`sandbox ${path}`, response.ok, 'HTTP 200', { status: response.status, ...json });
-  return json;
-}
-
-async function signIn(email) {
-  const person = client();
-  const { user } = answered(
-    `sign-in of ${email}`,
-    await person.auth.signInWithPassword({ email, password: env.DEMO_PASSWORD }),
-  );
-  return { client: person, id: user.id };
-}
 
 /** What the shop counts, as its admin and everyone sees it: stock, promo uses, statistics. */
 async function counted(admin, promo, products) {
@@ -235,26 +108,6 @@ async function initialise(shopper, order) {
   return { status, payment: json, reference: payments[0].reference };
 }
 
-/** The form of a hosted page as a browser would send it with the button of that value pressed. */
-function formOf(html, pageUrl, pressed) {
-  const form = /<form\b([^>]*)>([\s\S]*?)<\/form>/i.exec(html);
-  if (!form) throw new Unexpected('the hosted page', 'a form', html.slice(0, 200));
-  const attribute = (tag, name) => new RegExp(`\\b${name}="([^"]*)"`, 'i').exec(tag)?.[1];
-  const fields = new URLSearchParams();
-  for (const [tag] of form[2].matchAll(/<input\b[^>]*\bname=[^>]*>/gi)) {
-    fields.append(attribute(tag, 'name'), attribute(tag, 'value') ?? '');
-  }
-  const buttons = [...form[2].matchAll(/<button\b[^>]*>/gi)].map(([tag]) => tag);
-  const button = buttons.find((tag) => attribute(tag, 'value') === pressed);
-  if (!button) throw new Unexpected('the hosted page', `a button "${pressed}"`, buttons.join(' '));
-  fields.append(attribute(button, 'name'), pressed);
-  return {
-    method: (attribute(form[1], 'method') ?? 'get').toUpperCase(),
-    url: new URL(attribute(form[1], 'action') ?? '', pageUrl),
-    fields,
-  };
-}
-
 async function journey() {
   const shopper = { client: client(), email: freshEmail('journey'), password: `pass-${unique()}` };
 
@@ -269,7 +122,7 @@ async function journey() {
     );
     expect('no session before the address is confirmed', session, null);
     shopper.id = user.id;
-    return { evidence: `${last}, user ${user.id}, no session yet` };
+    return { evidence: `${lastExchange()}, user ${user.id}, no session yet` };
   });
 
   await step('Confirm with the mailed code', async () => {
@@ -282,7 +135,7 @@ async function journey() {
     expect('who is signed in', user.id, shopper.id);
     expectThat('a session', session?.access_token, 'an access token', session);
     shopper.session = session;
-    const evidence = last;
+    const evidence = lastExchange();
     const [mirror] = answered('own row', await shopper.client.from('users').select());
     expect('language and country', [mirror.language, mirror.country], ['fr', 'CM']);
     return { evidence: `mail "${mail.subject}", code ${token}, ${evidence}, signed in` };
@@ -317,7 +170,7 @@ async function journey() {
           { get: true },
         ),
       );
-      const evidence = last;
+      const evidence = lastExchange();
       const enough = answered(
         'stock',
         await shopper.client
@@ -331,10 +184,10 @@ async function journey() {
       expectThat(`a hit for "${query}" in stock`, hit, 'one', rows);
       expect('currency', hit.currency, 'XAF');
       found.push({ ...hit, quantity: PIECES[found.length] });
-      last = evidence;
+      remember(evidence);
     }
     const shown = found.map((row) => `"${row.name}" ${francs(row.price)}`).join(', ');
-    return { evidence: `${last}: ${shown}`, lines: found };
+    return { evidence: `${lastExchange()}: ${shown}`, lines: found };
   });
 
   await step('Fill the cart', async () => {
@@ -345,7 +198,7 @@ async function journey() {
     }
     expect('lines in the cart', cart.length, lines.length);
     const pieces = cart.reduce((sum, { quantity }) => sum + quantity, 0);
-    return { evidence: `${last}, ${cart.length} lines, ${pieces} pieces` };
+    return { evidence: `${lastExchange()}, ${cart.length} lines, ${pieces} pieces` };
   });
 
   const { quote } = await step('Ask what it costs', async () => {
@@ -378,7 +231,7 @@ async function journey() {
       expected_total: quote.total,
     };
     const placed = answered('place_order', await shopper.client.rpc('place_order', body));
-    const evidence = last;
+    const evidence = lastExchange();
     expect('state', [placed.status, placed.currency, placed.total_price], [
       'pending', 'XAF', quote.total,
     ]);
@@ -510,7 +363,7 @@ async function journey() {
     }
     const mails = (await mailsTo(shopper.email)).filter(({ subject }) => /reçu/.test(subject));
     expect('mails of this kind', mails.length, 1);
-    return { evidence: `"${mail.subject.replace(/\s/g, ' ')}" to ${mail.to}` };
+    return { evidence: `"${oneSpace(mail.subject)}" to ${mail.to}` };
   });
 
   await step('Read the order history', async () => {
@@ -532,7 +385,7 @@ async function journey() {
     expect('its lines', order_items.map(({ quantity }) => quantity), PIECES);
     const events = order_events.map(({ kind, actor_type }) => `${kind} (${actor_type})`);
     expect('its events', events, ['placed (user)', 'payment_begun (user)', 'paid (gateway)']);
-    return { evidence: `${last}: ${order.order_number} paid, ${events.join(' → ')}` };
+    return { evidence: `${lastExchange()}: ${order.order_number} paid, ${events.join(' → ')}` };
   });
 
   const second = await step('Order again, webhook to be lost', async () => {
@@ -561,43 +414,26 @@ async function journey() {
 
   await step('Reconciliation turns it paid', async () => {
     const began = Date.now();
-    const seconds = () => Math.round((Date.now() - began) / 1000);
-    let told = 0;
-    const paid = await eventually(async () => {
-      const seen = await readOrder(shopper, second.order.id);
-      if (seen.status === 'paid') return seen;
-      if (seconds() >= told + 5) {
-        told = seconds();
-        const standing = `order ${seen.status}, payment ${seen.payment_status}`;
-        print(quiet(`       waiting for ${told} s: ${standing}`));
-      }
-      return null;
-    }, 'the order is paid by reconciliation', { patience: RECONCILE_PATIENCE_MS, every: 500 });
+    const paid = await watched(() => readOrder(shopper, second.order.id),
+      'the order is paid by reconciliation', {
+        isDone: ({ status }) => status === 'paid',
+        standing: ({ status, payment_status }) => `order ${status}, payment ${payment_status}`,
+        patience: RECONCILE_PATIENCE_MS,
+      });
+    const seconds = Math.round((Date.now() - began) / 1000);
     expect('webhooks sent', (await deliveriesBut(second.heard)).length, 0);
     expect('payment', paid.payments.map(({ status }) => status), ['paid']);
     const queries = await statusQueries(second.reference);
     expectThat('status queries at Kora', queries.length > 0, 'at least one', queries);
     const mail = await mailTo(shopper.email, new RegExp(`^Paiement reçu.*${paid.order_number}`));
     return {
-      evidence: `after ${seconds()} s, asked Kora ${queries.length}×, no webhook; order paid, ` +
-        `mail "${mail.subject.replace(/\s/g, ' ')}"`,
+      evidence: `after ${seconds} s, asked Kora ${queries.length}×, no webhook; order paid, ` +
+        `mail "${oneSpace(mail.subject)}"`,
     };
   });
 }
 
-const began = Date.now();
-print(strong("Mallgram: a shopper's journey"));
-print(quiet(`     ${env.SUPABASE_URL} · edge ${env.EDGE_URL} · sandbox ${env.SANDBOX_URL}`));
-try {
-  await journey();
-  const seconds = (Date.now() - began) / 1000;
-  const waited = restarts ? `, ${restarts} × waited for a process that was away` : '';
-  print(strong(`${number} steps, two orders paid, ${seconds.toFixed(1)} s${waited}`));
-  if (seconds > JOURNEY_LIMIT_S) {
-    print(bad(`That took longer than ${JOURNEY_LIMIT_S} s.`));
-    process.exitCode = 1;
-  }
-} catch {
-  print(bad(`The journey ended at step ${number}.`));
-  process.exitCode = 1;
-}
+await play("a shopper's journey", journey, {
+  summary: 'two orders paid',
+  limitSeconds: JOURNEY_LIMIT_S,
+});

@@ -248,6 +248,42 @@ describe('line breaks and control characters in texts', () => {
     });
   }
 
+  const CARDS = ['4111111111111111', '4111 1111 1111 1111', '5500-0055-5555-5559'];
+  for (const number of CARDS) {
+    test(`the card number ${number} is refused wherever it is written, and not repeated`,
+      async () => {
+        const text = `Card ${number}, thanks`;
+        const { data: placed } = await order({});
+        const { client } = shopper;
+        const answers = {
+          'a new address': await client.from('addresses').insert({ ...DOUALA, landmark: text }),
+          'an order': await order({ address: { ...DOUALA, landmark: text } }),
+          'the address of an order': await client.rpc('update_order_address', {
+            order_id: placed.id,
+            address: { ...DOUALA, district: text },
+          }),
+          'a reason': await client.rpc('cancel_order', { order_id: placed.id, reason: text }),
+        };
+        for (const [place, answer] of Object.entries(answers)) {
+          await assertRefused(answer, 'card_number_refused');
+          assert.ok(!JSON.stringify(answer).includes(number), `${place} tells it back`);
+        }
+        const named = await client.from('users').update({ full_name: text }).eq('id', shopper.id);
+        assertRejected(named, '23514', 400);
+        assert.ok(!JSON.stringify(named).includes(number), 'a name tells it back');
+        const [{ stored }] = await sql`
+          select
+            (select count(*)::int from addresses where user_id = ${shopper.id}
+              and landmark like ${`%${number}%`})
+            + (select count(*)::int from orders where user_id = ${shopper.id}
+              and concat(shipping_address, cancel_reason) like ${`%${number}%`})
+            + (select count(*)::int from users where id = ${shopper.id}
+              and full_name like ${`%${number}%`}) as stored`;
+        assert.equal(stored, 0);
+        assert.equal((await client.rpc('cancel_order', { order_id: placed.id })).error, null);
+      });
+  }
+
   test('a zero byte is rejected before anything is read', async () => {
     const inText = await refusedWithoutTrace(() =>
       order({ address: { ...DOUALA, city: 'Dou\u0000ala' } }),

@@ -11,6 +11,7 @@ import {
   makeAffiliate,
   makeProduct,
   makePromoCode,
+  paidByCard,
   placedOrder,
   placeOrder,
   SOWETO,
@@ -574,12 +575,10 @@ describe('an unpaid order', () => {
 });
 
 describe('a paid order', () => {
-  test('is neither cancelled nor moved, and tells its owner once', async () => {
+  test('is not moved, and tells its owner once', async () => {
     const person = await signUpConfirmed({ language: 'fr', country: 'CM' });
     const order = await placedOrder(person.client, { items: [item(lamp, 1)] });
     await applyPaid(await beginPayment(order));
-    const cancel = await person.client.rpc('cancel_order', { order_id: order.id });
-    await assertRefused(cancel, 'order_not_cancellable', { language: 'fr', details: 'paid' });
     const move = await person.client.rpc('update_order_address', {
       order_id: order.id,
       address: DOUALA,
@@ -600,5 +599,46 @@ describe('a paid order', () => {
     assert.equal(mail.language, 'fr');
     const paidMails = (await mailsTo(person.email)).filter(({ subject }) => /reçu/.test(subject));
     assert.equal(paidMails.length, 1);
+  });
+
+  test('is cancelled by its owner until it is shipped, and its money goes back, once', async () => {
+    const product = await makeProduct({ prices: { ZA: 100 }, stock: 5 });
+    const code = await makePromoCode();
+    const { order } = await paidByCard(shopper.client, {
+      items: [item(product, 3)],
+      promo_code: code.code,
+    });
+    assert.deepEqual(await stockOf(product), { on_hand: 2, reserved: 0, available: 2 });
+    const cancel = () =>
+      shopper.client.rpc('cancel_order', { order_id: order.id, reason: 'Too late' });
+    const { data, error } = await cancel();
+    assert.equal(error, null);
+    assert.deepEqual(
+      [data.status, data.payment_status, data.cancel_reason],
+      ['cancelled', 'paid', 'Too late'],
+    );
+    assert.deepEqual((await cancel()).data, data);
+    assert.deepEqual(await stockOf(product), { on_hand: 5, reserved: 0, available: 5 });
+    assert.deepEqual(await usesOf(code), { usage_count: 0, reserved_count: 0 });
+    const refunds = await shopper.client
+      .from('refunds')
+      .select('amount, tax_amount, currency, status, reason')
+      .eq('order_id', order.id);
+    assert.deepEqual(refunds.data, [{
+      amount: order.total_price,
+      tax_amount: order.tax_amount,
+      currency: 'ZAR',
+      status: 'pending',
+      reason: 'Too late',
+    }]);
+  });
+
+  test('is not cancelled once it is shipped', async () => {
+    const { order } = await paidByCard(shopper.client, { items: [item(lamp, 1)] });
+    await sql`update orders set status = 'shipped', shipped_at = now() where id = ${order.id}`;
+    const answer = await shopper.client.rpc('cancel_order', { order_id: order.id });
+    await assertRefused(answer, 'order_not_cancellable', { details: 'shipped' });
+    const { data } = await shopper.client.from('refunds').select('id').eq('order_id', order.id);
+    assert.deepEqual(data, []);
   });
 });

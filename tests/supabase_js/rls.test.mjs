@@ -13,13 +13,16 @@ import {
   assertRefused,
   assertRejected,
   beginPayment,
+  beginRefund,
   DOUALA,
   item,
+  keepCard,
   makeAdmin,
   makeAffiliate,
   makeCategory,
   makeProduct,
   makePromoCode,
+  paidByCard,
   placedOrder,
   stockOf,
 } from './shop.mjs';
@@ -180,6 +183,9 @@ const TABLES = {
       'stop the polling': { next_check_at: null },
       'lead the payer elsewhere': { action: { action: 'redirect', url: 'https://evil.test' } },
       'point at another transaction': { gateway_transaction_id: 'KPY-other' },
+      'say that money went back': { refunded_amount: 1 },
+      'say that more came': { collected_amount: 900_000, collected_currency: 'XAF' },
+      'lead a payout elsewhere': { payer_account: '+237670000066' },
     },
   },
   price_tiers: {
@@ -233,6 +239,35 @@ const TABLES = {
       'lift the limit per person': { per_user_limit: null },
       'revive a code': { status: 'active', ends_at: null },
     },
+  },
+  refund_items: {
+    readers: 'owner',
+    attempts: {
+      'refund more pieces': { quantity: 2 },
+      'refund more for a piece': { amount: 900_000 },
+    },
+  },
+  refunds: {
+    readers: 'owner',
+    select: 'id, payment_id, order_id, user_id, way, amount, tax_amount, currency, status, reason',
+    attempts: {
+      'call a refund sent': { status: 'refunded', refunded_at: '2026-01-01T00:00:00Z' },
+      'raise a refund': { amount: 900_000 },
+      'change the currency of a refund': { currency: 'XAF' },
+      'send a refund another way': { way: 'payout', gateway: 'kora' },
+      'take a refund over': { user_id: 'stranger' },
+      'blame another for a refund': { requested_by: 'stranger' },
+      'rewrite why money went back': { reason: 'Fraud' },
+    },
+  },
+  saved_payment_methods: {
+    readers: 'owner only',
+    attempts: {
+      'take a saved card over': { user_id: 'stranger' },
+      'rename a saved card': { label: 'Mine' },
+      'use a saved card at another gateway': { gateway: 'payfast' },
+    },
+    owner_may_delete: true,
   },
   shipping_rates: {
     readers: 'public',
@@ -329,7 +364,17 @@ before(async () => {
   await applyPaid(await beginPayment(paid));
   const pending = await placedOrder(owner.client, { items: [item(product, 3)] });
   const payment = await beginPayment(pending);
+  // One of two pieces of a third order goes back, by hand: nobody touches the row meanwhile.
+  const returned = await paidByCard(owner.client, { items: [item(product, 2)] });
+  const [returnedLine] = (
+    await service.from('order_items').select().eq('order_id', returned.order.id)
+  ).data;
+  const refund = await beginRefund(admin.id, returned.payment, [
+    { order_item_id: returnedLine.id, quantity: 1 },
+  ]);
+  const card = await keepCard(owner.id);
   Object.assign(world, { paid, pending, payment, bought, promoCode, affiliate });
+  Object.assign(world, { returned, refund, card });
 
   const cart = await owner.client.rpc('add_to_cart', item(product, 4));
   assert.equal(cart.error, null);
@@ -427,6 +472,17 @@ before(async () => {
   row('promo_codes', byId(promoCode), {
     code: `FREE${unique(3)}`, affiliate_id: affiliate.id, discount_percent: 90,
   });
+  row('refund_items', { refund_id: refund.refund_id, order_item_id: returnedLine.id }, {
+    refund_id: refund.refund_id, order_item_id: line.id, quantity: 3, amount: 900_000,
+    tax_amount: 0, currency: 'ZAR',
+  });
+  row('refunds', { id: refund.refund_id }, {
+    payment_id: returned.payment.payment_id, order_id: returned.order.id, user_id: owner.id,
+    gateway: 'kora', way: 'gateway', amount: 1, currency: 'ZAR', reason: 'Mine',
+  });
+  row('saved_payment_methods', { id: card.id }, {
+    user_id: owner.id, gateway: 'paygate', method: 'card', label: `Mine ${unique()}`,
+  });
   row('shipping_rates', byId(await one('shipping_rates', { country: 'CM' })), {
     country: 'CM', currency: 'XAF', amount: 0, valid_from: '1999-01-01', valid_until: '1999-02-01',
   });
@@ -502,41 +558,70 @@ describe('reading', () => {
   });
 });
 
-describe('hidden columns of payments', () => {
-  const HIDDEN = ['gateway_transaction_id', 'fee_amount', 'is_winner', 'evidence_at', 'checks',
-    'next_check_at'];
+describe('hidden columns', () => {
+  const HIDDEN = {
+    payments: ['gateway_transaction_id', 'gateway_session', 'payer_account', 'save_method',
+      'saved_payment_method_id', 'collected_amount', 'collected_currency', 'fee_amount',
+      'is_winner', 'superseded_at', 'evidence_at', 'checks', 'next_check_at'],
+    refunds: ['gateway', 'reference', 'gateway_refund_id', 'failure_reason', 'requested_by',
+      'sent_at', 'checks', 'next_check_at'],
+  };
 
-  for (const column of HIDDEN) {
-    test(`${column} is not selected, filtered or sorted by, not even by the owner`, async () => {
-      const { client } = actors.owner;
-      const payments = () => client.from('payments');
-      for (const attempt of [
-        payments().select(column),
-        payments().select(`id, renamed:${column}`),
-        payments().select('id').not(column, 'is', null),
-        payments().select('id').or(`${column}.not.is.null,id.not.is.null`),
-        payments().select('id').order(column),
-        client.from('orders').select(`id, payments(${column})`),
-        client
-          .from('orders')
-          .select('id, payments!inner(id)')
-          .not(`payments.${column}`, 'is', null),
-      ]) {
-        assertRejected(await attempt, FORBIDDEN, 403);
-      }
+  for (const [table, columns] of Object.entries(HIDDEN)) {
+    for (const column of columns) {
+      test(`${column} of ${table} is not selected, filtered or sorted by, not even by the owner`,
+        async () => {
+          const { client } = actors.owner;
+          const hidden = () => client.from(table);
+          for (const attempt of [
+            hidden().select(column),
+            hidden().select(`id, renamed:${column}`),
+            hidden().select('id').not(column, 'is', null),
+            hidden().select('id').or(`${column}.not.is.null,id.not.is.null`),
+            hidden().select('id').order(column),
+            client.from('orders').select(`id, ${table}(${column})`),
+            client
+              .from('orders')
+              .select(`id, ${table}!inner(id)`)
+              .not(`${table}.${column}`, 'is', null),
+          ]) {
+            assertRejected(await attempt, FORBIDDEN, 403);
+          }
+        });
+    }
+
+    test(`select * of ${table} is refused rather than cut down`, async () => {
+      assertRejected(await actors.owner.client.from(table).select('*'), FORBIDDEN, 403);
+      assertRejected(
+        await actors.owner.client.from('orders').select(`*, ${table}(*)`),
+        FORBIDDEN,
+        403,
+      );
     });
   }
 
-  test('select * is refused rather than cut down', async () => {
-    assertRejected(await actors.owner.client.from('payments').select('*'), FORBIDDEN, 403);
-    assertRejected(
-      await actors.owner.client.from('orders').select('*, payments(*)'),
-      FORBIDDEN,
-      403,
-    );
+  test('the owner reads the others of refunds, with the pieces', async () => {
+    const { data, error } = await actors.owner.client
+      .from('refunds')
+      .select('id, order_id, way, amount, currency, status, reason, refund_items(quantity, amount)')
+      .eq('id', world.refund.refund_id);
+    assert.equal(error, null);
+    // Half of two pieces at 100 with a delivery of 99.
+    assert.deepEqual(data, [
+      {
+        id: world.refund.refund_id,
+        order_id: world.returned.order.id,
+        way: 'manual',
+        amount: 149.5,
+        currency: 'ZAR',
+        status: 'pending',
+        reason: 'Scratched',
+        refund_items: [{ quantity: 1, amount: 149.5 }],
+      },
+    ]);
   });
 
-  test('the owner reads the others', async () => {
+  test('the owner reads the others of payments', async () => {
     const { data, error } = await actors.owner.client
       .from('payments')
       .select('id, order_id, gateway, method, amount, currency, status')
@@ -584,6 +669,10 @@ describe('embedding', () => {
     ['currencies', 'code, promo_codes(code)', 'promo_codes', { code: 'XAF' }],
     ['currencies', 'code, affiliate_payouts(payout_amount)', 'affiliate_payouts', { code: 'XAF' }],
     ['payment_methods', 'code, payments(id, reference)', 'payments', { code: 'kora_checkout' }],
+    ['payment_methods', 'code, payments(id, refunds(id, amount))', 'payments', { code: 'card' }],
+    ['payment_methods', 'code, saved_payment_methods(label)', 'saved_payment_methods',
+      { code: 'card' }],
+    ['currencies', 'code, refund_items(quantity, amount)', 'refund_items', { code: 'ZAR' }],
   ];
   for (const [table, select, embed, key] of CHAINS) {
     test(`${table} with ${select} leads a stranger to nobody's rows`, async () => {
@@ -596,8 +685,8 @@ describe('embedding', () => {
   }
 
   test("orders with their people, payments and code shows a stranger no one's", async () => {
-    const select =
-      'id, users(email), payments(id), promo_codes(code), affiliate_stats(id), order_events(id)';
+    const select = 'id, users(email), payments(id), refunds(id), promo_codes(code), '
+      + 'affiliate_stats(id), order_events(id)';
     const { data, error } = await actors.stranger.client.from('orders').select(select);
     assert.equal(error, null);
     assert.deepEqual(data, []);
@@ -703,6 +792,8 @@ describe('writing', () => {
     payments: () => ({ ...rows.payments.insert, status: 'paid' }),
     products: () => ({ ...rows.products.insert, price_mallgram: 0.01 }),
     promo_codes: () => ({ ...rows.promo_codes.insert, discount_percent: 90 }),
+    refunds: () => ({ ...rows.refunds.insert, status: 'refunded' }),
+    saved_payment_methods: () => ({ ...rows.saved_payment_methods.insert, label: 'Mine' }),
   };
   for (const [table, change] of Object.entries(UPSERTS)) {
     test(`stranger may not overwrite a row of ${table} by an upsert`, async () => {
@@ -820,11 +911,15 @@ describe("RPCs on somebody else's rows", () => {
     add_to_cart: { product_id: crypto.randomUUID(), channel: 'retail', quantity: 1 },
     cancel_order: { order_id: crypto.randomUUID() },
     check_promo_code: { code: 'ANY', country: 'CM' },
+    delete_saved_payment_method: { id: crypto.randomUUID() },
+    exceptions: {},
     mark_notifications_read: { ids: [] },
     merge_cart: { items: [] },
+    payment_trail: { order_id: crypto.randomUUID() },
     place_order: { idempotency_key: 'anonymous-1', country: 'CM', address: DOUALA, items: [] },
     quote_cart: { country: 'CM' },
     remove_from_cart: { product_id: crypto.randomUUID(), channel: 'retail' },
+    resolve_exception: { id: crypto.randomUUID(), action: 'dismiss' },
     update_order_address: { order_id: crypto.randomUUID(), address: DOUALA },
   };
   for (const [name, args] of Object.entries(FOR_PEOPLE)) {
@@ -856,6 +951,192 @@ describe("RPCs on somebody else's rows", () => {
   });
 });
 
+describe('saved payment methods', () => {
+  const forget = (actor, id) => actors[actor].client.rpc('delete_saved_payment_method', { id });
+
+  for (const actor of ['stranger', 'admin']) {
+    test(`${actor} forgets no card of the owner's`, async () => {
+      const untouched = await truth('saved_payment_methods');
+      const answer = await forget(actor, world.card.id);
+      assert.equal(answer.error, null);
+      assert.equal(answer.data, false);
+      assert.deepEqual(await truth('saved_payment_methods'), untouched);
+    });
+  }
+
+  test('the owner reads what a card is known by, and nothing that pays', async () => {
+    const { data, error } = await actors.owner.client.from('saved_payment_methods').select();
+    assert.equal(error, null);
+    const [{ created_at, ...card }] = data;
+    assert.ok(created_at);
+    assert.deepEqual([card], [{
+      id: world.card.id,
+      user_id: actors.owner.id,
+      gateway: 'paygate',
+      method: 'card',
+      label: 'Visa …0015',
+      expires_on: '2030-12-31',
+      last_used_at: null,
+    }]);
+    assert.ok(!JSON.stringify(data).includes(world.card.token));
+  });
+
+  test('the owner forgets a card, once, and its token goes along', async () => {
+    const card = await keepCard(actors.owner.id, 'Visa …0023');
+    const tokens = () =>
+      sql`select token from private.saved_payment_method_tokens where token = ${card.token}`;
+    assert.equal((await tokens()).length, 1);
+    assert.equal((await forget('owner', card.id)).data, true);
+    assert.equal((await tokens()).length, 0);
+    assert.equal((await forget('owner', card.id)).data, false);
+    const left = await actors.owner.client.from('saved_payment_methods').select('id');
+    assert.deepEqual(left.data, [{ id: world.card.id }]);
+  });
+});
+
+describe('the exception desk', () => {
+  let waiting;
+  before(async () => {
+    const { order, payment } = await paidByCard(actors.owner.client, {
+      items: [item(world.product, 1)],
+    });
+    const refund = await beginRefund(actors.admin.id, payment);
+    const [{ id }] = await sql`
+      select id from private.payment_exceptions where refund_id = ${refund.refund_id}`;
+    waiting = { id, order, payment, refund };
+  });
+  const statusOf = async () =>
+    (await service.from('refunds').select('status').eq('id', waiting.refund.refund_id)).data[0]
+      .status;
+
+  for (const actor of ['stranger', 'owner']) {
+    test(`shows ${actor} nothing and takes nothing from them`, async () => {
+      const { client } = actors[actor];
+      const language = actor === 'owner' ? 'fr' : 'en';
+      const [desk, trail, resolved] = [
+        await client.rpc('exceptions'),
+        await client.rpc('payment_trail', { order_id: waiting.order.id }),
+        await client.rpc('resolve_exception', {
+          id: waiting.id,
+          action: 'mark_refunded',
+          note: 'Transferred by hand',
+        }),
+      ];
+      for (const answer of [desk, trail, resolved]) {
+        await assertRefused(answer, 'admin_required', { language });
+      }
+      assert.equal(await statusOf(), 'pending');
+    });
+  }
+
+  test('tells nobody but an admin whether an order is there', async () => {
+    const order_id = crypto.randomUUID();
+    const { client } = actors.stranger;
+    await assertRefused(await client.rpc('payment_trail', { order_id }), 'admin_required');
+    const admins = await actors.admin.client.rpc('payment_trail', { order_id });
+    await assertRefused(admins, 'order_not_found', { details: order_id });
+  });
+
+  test('shows an admin what waits, page by page', async () => {
+    const { client } = actors.admin;
+    const found = [];
+    for (let cursor = null; ;) {
+      const { data, error } = await client.rpc('exceptions', { cursor, page_size: 2 });
+      assert.equal(error, null);
+      found.push(...data);
+      if (data.length < 2) break;
+      cursor = data.at(-1).cursor;
+    }
+    assert.equal(new Set(found.map(({ id }) => id)).size, found.length, 'each once');
+    const mine = found.find(({ id }) => id === waiting.id);
+    assert.deepEqual(
+      {
+        kind: mine.kind,
+        status: mine.status,
+        order_number: mine.order_number,
+        refund_id: mine.refund_id,
+        amount: mine.amount,
+        currency: mine.currency,
+        gateway: mine.gateway,
+        actions: mine.actions,
+      },
+      {
+        kind: 'manual_refund',
+        status: 'open',
+        order_number: waiting.order.order_number,
+        refund_id: waiting.refund.refund_id,
+        amount: 199,
+        currency: 'ZAR',
+        gateway: 'paygate',
+        actions: ['mark_refunded', 'dismiss'],
+      },
+    );
+  });
+
+  test('refuses an admin what is not to be done', async () => {
+    const { client } = actors.admin;
+    const act = (change) =>
+      client.rpc('resolve_exception', {
+        id: waiting.id, action: 'mark_refunded', note: 'Transferred', ...change,
+      });
+    const unknown = crypto.randomUUID();
+    await assertRefused(await act({ id: unknown }), 'exception_not_found', { details: unknown });
+    await assertRefused(await act({ action: 'accept' }), 'exception_action_refused', {
+      details: 'accept',
+    });
+    await assertRefused(await act({ note: null }), 'exception_note_required', {
+      details: 'mark_refunded',
+    });
+    await assertRefused(await act({ note: 'a\nb' }), 'reason_invalid', { details: 'a\nb' });
+    const card = await act({ note: 'to 4111 1111 1111 1111' });
+    await assertRefused(card, 'card_number_refused');
+    assert.ok(!JSON.stringify(card).includes('1111 1111'));
+    await assertRefused(await client.rpc('exceptions', { status: 'mine' }), 'input_invalid', {
+      details: 'status',
+    });
+    await assertRefused(await client.rpc('exceptions', { page_size: 101 }), 'input_invalid', {
+      details: 'page_size',
+    });
+    await assertRefused(await client.rpc('exceptions', { cursor: 'mine' }), 'cursor_invalid');
+    assert.equal(await statusOf(), 'pending');
+  });
+
+  test('an admin resolves a row, once, and the trail says who', async () => {
+    const { client } = actors.admin;
+    const act = (action) =>
+      client.rpc('resolve_exception', { id: waiting.id, action, note: 'Transferred by hand' });
+    const { data, error } = await act('mark_refunded');
+    assert.equal(error, null);
+    assert.deepEqual(
+      [data.status, data.resolution, data.resolved_by, data.note, data.actions],
+      ['resolved', 'mark_refunded', actors.admin.id, 'Transferred by hand', []],
+    );
+    assert.equal(await statusOf(), 'refunded');
+    assert.equal((await act('mark_refunded')).data.resolved_at, data.resolved_at);
+    await assertRefused(await act('dismiss'), 'exception_resolved', { details: 'mark_refunded' });
+
+    const trail = await client.rpc('payment_trail', { order_id: waiting.order.id });
+    assert.equal(trail.error, null);
+    const resolved = trail.data.filter(({ kind }) => kind === 'payment_exception_resolved');
+    assert.deepEqual(
+      resolved.map(({ actor_type, actor_id, payment_id, refund_id }) => ({
+        actor_type, actor_id, payment_id, refund_id,
+      })),
+      [{
+        actor_type: 'admin',
+        actor_id: actors.admin.id,
+        payment_id: waiting.payment.payment_id,
+        refund_id: waiting.refund.refund_id,
+      }],
+    );
+    const owners = await actors.owner.client
+      .from('refunds')
+      .select('status, reason')
+      .eq('id', waiting.refund.refund_id);
+    assert.deepEqual(owners.data, [{ status: 'refunded', reason: 'Scratched' }]);
+  });
+});
+
 describe('the other schemas', () => {
   const keys = { anon: null, stranger: null, service: null };
   before(() => {
@@ -865,7 +1146,9 @@ describe('the other schemas', () => {
   });
 
   const READS = {
-    private: ['outbox', 'webhook_events', 'idempotency_keys', 'error_codes', 'payment_exceptions'],
+    private: ['outbox', 'webhook_events', 'idempotency_keys', 'error_codes', 'payment_exceptions',
+      'payment_gateways', 'payment_tokens', 'payment_events', 'saved_payment_method_tokens',
+      'ledger_transactions', 'ledger_entries', 'gateway_statement_lines'],
     service: ['anything'],
     auth: ['users', 'refresh_tokens'],
     storage: ['objects'],
@@ -873,8 +1156,10 @@ describe('the other schemas', () => {
     information_schema: ['tables'],
   };
   const CALLS = {
-    private: ['is_admin', 'place_order', 'take_rate_limit'],
-    service: ['apply_payment_result', 'claim_outbox', 'record_webhook_event', 'webhook_secrets'],
+    private: ['is_admin', 'place_order', 'take_rate_limit', 'resolve_exception',
+      'holds_card_number', 'save_payment_method'],
+    service: ['apply_payment_result', 'claim_outbox', 'record_webhook_events', 'webhook_secrets',
+      'begin_refund', 'apply_refund_result', 'import_statement', 'check_invariants'],
     pg_catalog: ['pg_read_file', 'set_config', 'pg_sleep'],
     extensions: ['gen_random_bytes'],
   };
@@ -903,6 +1188,11 @@ describe('the other schemas', () => {
         apply_payment_result: { payment_id: world.payment.payment_id, status: 'paid' },
         begin_payment: { actor_id: actors.owner.id, order_id: world.pending.id },
         claim_outbox: { batch: 100, lease_seconds: 60 },
+        begin_refund: { actor_id: actors.admin.id, payment_id: world.payment.payment_id },
+        apply_refund_result: { refund_id: world.refund.refund_id, status: 'refunded' },
+        create_refund: { payment: {}, amount: 1 },
+        save_payment_method: { user_id: actors.owner.id, gateway: 'paygate', saved: {} },
+        import_statement: { actor_id: actors.admin.id, gateway: 'kora', lines: [] },
         settle_order: { payment: {} },
         fail: { code: 'not_found' },
         fn_after_affiliate_stat_insert: {},
@@ -916,7 +1206,8 @@ describe('the other schemas', () => {
 
   test('the service key writes goods and admins, but no order, payment or count', async () => {
     for (const table of ['orders', 'order_items', 'order_events', 'payments', 'promo_codes',
-      'affiliates', 'affiliate_stats', 'affiliate_payouts', 'carts', 'cart_items']) {
+      'affiliates', 'affiliate_stats', 'affiliate_payouts', 'carts', 'cart_items', 'refunds',
+      'refund_items', 'saved_payment_methods']) {
       const untouched = await truth(table);
       const [change] = Object.values(TABLES[table].attempts);
       const answer = await service.from(table).update(meant(change)).match(rows[table].key);

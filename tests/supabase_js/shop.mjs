@@ -149,12 +149,38 @@ export async function placedOrder(client, options) {
 }
 
 /** Opens an attempt to pay an order, as the edge does before it asks a gateway. */
-export async function beginPayment(order) {
+export async function beginPayment(order, { method = 'kora_checkout', gateway = 'kora' } = {}) {
   const [{ payment }] = await sql`
     select service.begin_payment(
-      ${order.user_id}, ${order.id}, 'kora_checkout', null, array['kora'], '{}'
+      ${order.user_id}, ${order.id}, ${method}, null, array[${gateway}], '{}'
     ) as payment`;
   return payment;
+}
+
+/** An order that is paid by card through PayGate, whose refunds wait for a person's hands. */
+export async function paidByCard(client, options) {
+  const order = await placedOrder(client, { country: 'ZA', ...options });
+  const payment = await beginPayment(order, { method: 'card', gateway: 'paygate' });
+  await applyPaid(payment);
+  return { order, payment };
+}
+
+/** Asks for a refund as the edge does for an admin: of pieces of lines, or of all that is left. */
+export async function beginRefund(admin_id, payment, items = null) {
+  const [{ refund }] = await sql`
+    select service.begin_refund(
+      ${admin_id}, ${payment.payment_id}, null, ${items && sql.json(items)}, 'Scratched',
+      ${`key-${unique()}`}
+    ) as refund`;
+  return refund;
+}
+
+/** Keeps a card for somebody as the worker does once a gateway says that it keeps it. */
+export async function keepCard(user_id, label = 'Visa …0015') {
+  const saved = { token: unique(12), label, expires_on: '2030-12-31' };
+  const [{ id }] = await sql`
+    select private.save_payment_method(${user_id}, 'paygate', 'card', ${sql.json(saved)}) as id`;
+  return { id, ...saved };
 }
 
 /** Applies the gateway's answer "paid" to an attempt, as the worker does. */
