@@ -348,7 +348,8 @@ begin
     -- A bounded repeat in the pattern would cost fifty times the two conditions.
     if replay_idempotent.idempotency_key is null
         or char_length(replay_idempotent.idempotency_key) not between 8 and 200
-        or replay_idempotent.idempotency_key ~ '[^!-~]' then
+        or replay_idempotent.idempotency_key ~ '[^!-~]'
+        or private.holds_card_number(replay_idempotent.idempotency_key) then
         perform private.fail('idempotency_key_invalid', left(replay_idempotent.idempotency_key, 200));
     end if;
     -- One holder of a key at a time: the second waits here and then reads the first one's answer.

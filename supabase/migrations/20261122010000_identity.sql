@@ -237,6 +237,30 @@ begin
 end
 $$;
 
+create or replace function private.tg_auth_users__leave_out_card_numbers()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    if private.holds_card_number(private.read_user_metadata(new.raw_user_meta_data)::text) then
+        new.raw_user_meta_data := '{}'::jsonb;
+    end if;
+    return new;
+end
+$$;
+
+revoke all on function private.tg_auth_users__leave_out_card_numbers() from public;
+
+comment on function private.tg_auth_users__leave_out_card_numbers() is
+'Trigger: a sign-up''s metadata with a card number in it is left out whole. Definer because the '
+'auth server that writes there may call nothing of ours.';
+
+create trigger users_10_leave_out_card_numbers
+before insert or update of raw_user_meta_data on auth.users
+for each row execute function private.tg_auth_users__leave_out_card_numbers();
+
 revoke all on function private.read_user_metadata(jsonb) from public;
 revoke all on function private.tg_users__mirror_auth_user() from public;
 revoke all on function private.tg_users__forget_auth_user() from public;

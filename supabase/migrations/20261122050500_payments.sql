@@ -1656,6 +1656,15 @@ begin
     perform private.settle_payment_exceptions(
         array['unknown_outcome', 'ambiguous_reference'], v_payment.id
     );
+    if exists (
+        select from private.payment_events as e
+        where e.payment_id = v_payment.id and e.kind = 'voided'
+    ) then
+        perform private.open_payment_exception(
+            kind => 'reversed_by_gateway', payment_id => v_payment.id,
+            event_id => receive_payment.event_id, detail => 'the gateway had voided it before'
+        );
+    end if;
     if v_payment.save_method then
         perform private.save_payment_method(
             v_payment.user_id, v_payment.gateway, v_payment.method, receive_payment.saved_method
@@ -1852,8 +1861,13 @@ begin
             v_outcome := 'quarantined';
         end if;
     elsif v_status = 'refunded' then
-        -- Voided before it was ever ours: the attempt came to nothing.
+        -- Voided before it was ever ours: the attempt came to nothing. Remembered, should a stale
+        -- word of money come later.
         v_status := 'cancelled';
+        perform private.log_payment_event(
+            v_payment, 'voided', jsonb_build_object('reason', v_reason),
+            event_id => apply_payment_result.event_id
+        );
     end if;
 
     if v_status = 'refunded' then
@@ -2218,14 +2232,16 @@ begin
     end if;
     insert into public.refunds as r (
         payment_id, order_id, user_id, gateway, way, amount, tax_amount, currency, reason,
-        requested_by
+        requested_by, next_check_at
     )
     values (
         create_refund.payment.id, create_refund.payment.order_id, create_refund.payment.user_id,
         case when v_way = 'payout' then v_gateway.payout_gateway else v_gateway.code end,
         v_way, create_refund.amount, create_refund.tax_amount,
         coalesce(create_refund.payment.collected_currency, create_refund.payment.currency),
-        create_refund.reason, create_refund.requested_by
+        create_refund.reason, create_refund.requested_by,
+        -- found by the sweep should the job that sends it be lost
+        case when v_way <> 'manual' and not create_refund.is_done then now() end
     )
     returning r.* into v_refund;
     perform private.log_payment_event(

@@ -231,17 +231,8 @@ select
     format('%s, and neither a check nor a person waits for it', r.status)
 from public.refunds as r
 where r.next_check_at is null
-    and (
-        r.status = 'processing'
-        or r.status = 'pending'
-        and r.way <> 'manual'
-        and not exists (
-            select from private.outbox as o
-            where o.dedupe_key = 'send_refund/' || r.id
-                and o.done_at is null
-                and o.failed_at is null
-        )
-    )
+    and r.status in ('pending', 'processing')
+    and r.way <> 'manual'
     and not exists (
         select from private.payment_exceptions as e
         where e.refund_id = r.id and e.resolved_at is null

@@ -163,6 +163,15 @@ begin
     perform private.settle_payment_exceptions(
         array['unknown_outcome', 'ambiguous_reference'], v_payment.id
     );
+    if exists (
+        select from private.payment_events as e
+        where e.payment_id = v_payment.id and e.kind = 'voided'
+    ) then
+        perform private.open_payment_exception(
+            kind => 'reversed_by_gateway', payment_id => v_payment.id,
+            event_id => receive_payment.event_id, detail => 'the gateway had voided it before'
+        );
+    end if;
     if v_payment.save_method then
         perform private.save_payment_method(
             v_payment.user_id, v_payment.gateway, v_payment.method, receive_payment.saved_method
@@ -359,8 +368,13 @@ begin
             v_outcome := 'quarantined';
         end if;
     elsif v_status = 'refunded' then
-        -- Voided before it was ever ours: the attempt came to nothing.
+        -- Voided before it was ever ours: the attempt came to nothing. Remembered, should a stale
+        -- word of money come later.
         v_status := 'cancelled';
+        perform private.log_payment_event(
+            v_payment, 'voided', jsonb_build_object('reason', v_reason),
+            event_id => apply_payment_result.event_id
+        );
     end if;
 
     if v_status = 'refunded' then

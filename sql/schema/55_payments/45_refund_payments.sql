@@ -218,14 +218,16 @@ begin
     end if;
     insert into public.refunds as r (
         payment_id, order_id, user_id, gateway, way, amount, tax_amount, currency, reason,
-        requested_by
+        requested_by, next_check_at
     )
     values (
         create_refund.payment.id, create_refund.payment.order_id, create_refund.payment.user_id,
         case when v_way = 'payout' then v_gateway.payout_gateway else v_gateway.code end,
         v_way, create_refund.amount, create_refund.tax_amount,
         coalesce(create_refund.payment.collected_currency, create_refund.payment.currency),
-        create_refund.reason, create_refund.requested_by
+        create_refund.reason, create_refund.requested_by,
+        -- found by the sweep should the job that sends it be lost
+        case when v_way <> 'manual' and not create_refund.is_done then now() end
     )
     returning r.* into v_refund;
     perform private.log_payment_event(

@@ -53,8 +53,7 @@ select matches(
 select results_eq(
     $$ select r.user_id, r.requested_by, r.sent_at, r.checks, r.next_check_at, r.gateway_refund_id
        from tests.refund_row('refund') as r $$,
-    $$ values (tests.id('amina'), tests.id('chioma'), null::timestamptz, 0, null::timestamptz,
-           null::text) $$,
+    $$ values (tests.id('amina'), tests.id('chioma'), null::timestamptz, 0, now(), null::text) $$,
     'it is amina''s, and says who asked for it'
 );
 select results_eq(

@@ -358,7 +358,7 @@ select is(
         'processing sent 1 ! unknown_refund',
         'processing sent 1 next -00:15:00',
         'failed sent 1 ! failed_refund',
-        'pending 0'
+        'pending 0 next 00:00:00'
     ],
     'what was lost is asked about again, what is too old stands before a person'
 );

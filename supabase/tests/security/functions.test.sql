@@ -253,6 +253,7 @@ select set_eq(
         || 'boolean,text,text,integer)'),
     -- triggers
     ('private.tg_admins__mirror_is_admin()'),
+    ('private.tg_auth_users__leave_out_card_numbers()'),
     ('private.tg_affiliate_payouts__post_commission()'),
     ('private.tg_affiliates__mirror_is_affiliate()'),
     ('private.tg_ledger_entries__check_balance()'),

@@ -115,10 +115,13 @@ select results_eq(
     $$,
     $$
     values
+    (
+        'users_10_leave_out_card_numbers', 'private.tg_auth_users__leave_out_card_numbers()'
+    ),
     ('users_90_forget_auth_user', 'private.tg_users__forget_auth_user()'),
     ('users_90_mirror_auth_user', 'private.tg_users__mirror_auth_user()')
     $$,
-    'a login is mirrored and forgotten, nothing else hangs on it'
+    'a login is cleaned, mirrored and forgotten, nothing else hangs on it'
 );
 
 -- default privileges: nothing of public for the API roles, functions for nobody
