@@ -79,7 +79,9 @@ def test_an_origin_is_scheme_and_host_and_nothing_more(origins: str) -> None:
         offline_settings(cors_origins=origins)
 
 
-def test_senders_of_notices_are_lists_of_real_networks() -> None:
+def test_senders_of_notices_are_lists_of_real_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    # the local stack names its own sandbox's
+    monkeypatch.delenv("PAYFAST_SOURCE_NETWORKS", raising=False)
     settings = offline_settings(
         payfast_source_hosts="www.payfast.co.za, w1w.payfast.co.za",
         payfast_source_networks="197.97.145.144/28,144.126.193.139",
