@@ -91,7 +91,7 @@ def sandbox(stack_env: dict[str, str]) -> Iterator[httpx.Client]:
         yield client
 
 
-def wait_until(holds: Callable[[], Any], seconds: float = 15.0) -> Any:
+def wait_until(holds: Callable[[], Any], seconds: float = 60.0) -> Any:
     """What `holds` returns once it is true, asked 20 times a second; fails when it never is."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

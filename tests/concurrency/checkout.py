@@ -193,7 +193,7 @@ class Checkout:
         response.raise_for_status()
         return [message["message_id"] for message in response.json()]
 
-    def wait_paid(self, order: Order, seconds: float = 60.0) -> None:
+    def wait_paid(self, order: Order, seconds: float = 180.0) -> None:
         """Waits until the order is paid."""
         wait_until(lambda: self.status(order) == "paid", seconds)
 
@@ -205,7 +205,7 @@ class Checkout:
         assert row is not None
         return str(row["status"])
 
-    def wait_effects(self, orders: Sequence[Order], wanted: Effects, seconds: float = 60.0) -> None:
+    def wait_effects(self, orders: Sequence[Order], wanted: Effects, seconds: float = 180.0) -> None:
         """Waits until each order has exactly these effects, then a moment for one too many."""
         deadline = time.monotonic() + seconds
         for order in orders:

@@ -13,7 +13,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from tests.conftest import wait_until
 
-RESTART_SECONDS = 30.0
+RESTART_SECONDS = 120.0
 
 
 @dataclass(frozen=True)

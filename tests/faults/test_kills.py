@@ -19,7 +19,7 @@ from tests.concurrency.shoppers import Shopper
 from tests.conftest import Shelf, wait_until
 from tests.faults.processes import Processes, Victim
 
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 120.0
 """How long a frontend goes on sending."""
 
 VICTIMS = [

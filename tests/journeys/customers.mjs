@@ -12,7 +12,7 @@ import {
   answered, client, edge, expect, expectThat, oneSpace, sandbox, short, signIn, watched, wire,
 } from './steps.mjs';
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 
 export const RAILS = [
   { gateway: 'mtn', name: 'MTN', country: 'CM', method: 'mtn_momo', phone: '+237671234567' },

@@ -25,9 +25,9 @@ import {
   answered, edge, expect, expectThat, oneSpace, play, refused, short, step,
 } from './steps.mjs';
 
-const POLL_PATIENCE_MS = 60_000;
-const REFUND_PATIENCE_MS = 90_000;
-const JOURNEY_LIMIT_S = 150;
+const POLL_PATIENCE_MS = 180_000;
+const REFUND_PATIENCE_MS = 180_000;
+const JOURNEY_LIMIT_S = 540;
 const REPORTS = new URL('../../sql/reports/', import.meta.url);
 /** What is paid too much, in francs. */
 const EXCESS = 1000;

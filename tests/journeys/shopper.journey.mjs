@@ -16,9 +16,9 @@ import {
   remember, sandbox, short, signIn, step, watched, wire,
 } from './steps.mjs';
 
-const WEBHOOK_PATIENCE_MS = 30_000;
-const RECONCILE_PATIENCE_MS = 40_000;
-const JOURNEY_LIMIT_S = 90;
+const WEBHOOK_PATIENCE_MS = 120_000;
+const RECONCILE_PATIENCE_MS = 120_000;
+const JOURNEY_LIMIT_S = 300;
 
 /** Pieces of the first and of the second product. */
 const PIECES = [1, 2];

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { anonClient, env, eventually } from '../supabase_js/stack.mjs';
 
-const RESTART_PATIENCE_MS = 20_000;
+const RESTART_PATIENCE_MS = 90_000;
 const REMARK_EVERY_MS = 5_000;
 
 const paint = (code) => (text) =>

@@ -28,7 +28,7 @@ from tests.journeys.card_numbers import FORMS, Numbers, Stack, listening, passes
 from tests.journeys.conftest import Played
 from tests.journeys.outsider import GATEWAYS, WAYS_IN, Admin, Outsider
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def sent(
         for send in WAYS_IN:
             who.forget_limits()
             send(who)
-        wait_until(lambda: not open_work(admin), seconds=60)
+        wait_until(lambda: not open_work(admin), seconds=240)
         time.sleep(1.5)  # nginx writes its log once a second
     yield Sent(who.numbers, who.statuses, traffic.content())
     shelf.clear()

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from tests.journeys.conftest import Played
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = pytest.mark.timeout(900)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 from scripts.local.settings import POSTGRES_BIN
 from tests.journeys.conftest import ROOT, Played
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = pytest.mark.timeout(900)
 
 REPORTS = sorted((ROOT / "sql" / "reports").glob("*.sql"))
 # What differs is for statements and the desk: after a good journey there may be none.

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { createClient } from '@supabase/supabase-js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const MAIL_PATIENCE_MS = 15_000;
+const MAIL_PATIENCE_MS = 60_000;
 
 /** KEY=value of the env file. */
 export const env = readEnvFile(resolve(ROOT, process.env.MALLGRAM_ENV_FILE ?? '.local/env'));

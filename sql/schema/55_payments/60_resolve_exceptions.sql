@@ -110,13 +110,14 @@ $$;
 
 create or replace function private.safe_actions(exception private.payment_exceptions)
 returns text []
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
     -- The kind's actions, less those that the payment or refund no longer allows.
-    select
-        array(
+    return (
+        select array(
             select a.action
             from unnest(k.actions) with ordinality as a (action, position)
             where case a.action
@@ -162,12 +163,14 @@ as $$
             end
             order by a.position
         )
-    from private.payment_exception_kinds as k
-    left join public.payments as p on p.id = safe_actions.exception.payment_id
-    left join public.orders as o on p.order_id = o.id
-    left join public.refunds as r on r.id = safe_actions.exception.refund_id
-    left join private.payment_gateways as g on p.gateway = g.code
-    where k.kind = safe_actions.exception.kind
+        from private.payment_exception_kinds as k
+        left join public.payments as p on p.id = safe_actions.exception.payment_id
+        left join public.orders as o on p.order_id = o.id
+        left join public.refunds as r on r.id = safe_actions.exception.refund_id
+        left join private.payment_gateways as g on p.gateway = g.code
+        where k.kind = safe_actions.exception.kind
+    );
+end
 $$;
 
 create or replace function private.require_admin()
@@ -192,9 +195,12 @@ language plpgsql
 stable
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
     v_cursor jsonb;
+    v_after_at timestamptz := '-infinity';
+    v_after_id uuid := '00000000-0000-0000-0000-000000000000';
 begin
     perform private.require_admin();
     if exceptions.status is null or exceptions.status not in ('open', 'resolved', 'all') then
@@ -205,22 +211,36 @@ begin
     end if;
     if exceptions.cursor is not null then
         v_cursor := private.read_cursor(exceptions.cursor, 'exceptions');
+        v_after_at := to_timestamp((v_cursor ->> 'k')::numeric);
+        v_after_id := (v_cursor ->> 'i')::uuid;
     end if;
-    -- The oldest first: what has waited longest.
-    return query
-    select (private.exception_as_row(e)).*
-    from private.payment_exceptions as e
-    where (
-            exceptions.status = 'all'
-            or (exceptions.status = 'open') = (e.resolved_at is null)
-        )
-        and (
-            v_cursor is null
-            or (e.created_at, e.id)
-            > (to_timestamp((v_cursor ->> 'k')::numeric), (v_cursor ->> 'i')::uuid)
-        )
-    order by e.created_at, e.id
-    limit exceptions.page_size;
+    -- The oldest first: what has waited longest. The open ones have an index of their own; each row
+    -- is made once, for the page alone.
+    if exceptions.status = 'open' then
+        return query
+        select shown.*
+        from (
+            select e as entry
+            from private.payment_exceptions as e
+            where e.resolved_at is null
+                and (e.created_at, e.id) > (v_after_at, v_after_id)
+            order by e.created_at, e.id
+            limit exceptions.page_size
+        ) as page
+        cross join lateral private.exception_as_row(page.entry) as shown;
+    else
+        return query
+        select shown.*
+        from (
+            select e as entry
+            from private.payment_exceptions as e
+            where (exceptions.status = 'all' or e.resolved_at is not null)
+                and (e.created_at, e.id) > (v_after_at, v_after_id)
+            order by e.created_at, e.id
+            limit exceptions.page_size
+        ) as page
+        cross join lateral private.exception_as_row(page.entry) as shown;
+    end if;
 end
 $$;
 
