@@ -9,6 +9,7 @@ from edge_workers.cache import Cache
 from edge_workers.config import Settings, load_settings
 from edge_workers.db import Database
 from edge_workers.errors import ErrorTexts
+from edge_workers.inbox import Inbox
 from edge_workers.inputs import MAX_BODY_BYTES
 from edge_workers.log import bind_request_id, configure_logging, get_logger
 from edge_workers.parts import EXTENSION, Parts, parts
@@ -28,6 +29,7 @@ from edge_workers.security import (
     harden,
     trust_proxies,
 )
+from edge_workers.webhook_door import WebhookDoor
 
 log = get_logger(__name__)
 
@@ -44,6 +46,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.extensions[EXTENSION] = _build_parts(settings)
+    app.wsgi_app = WebhookDoor(  # type: ignore[method-assign]
+        app.extensions[EXTENSION], app.wsgi_app
+    )
     trust_proxies(app, settings.trusted_proxy_hops)
     app.before_request(_begin_request)
     app.after_request(_finish_request)
@@ -83,6 +88,7 @@ def _build_parts(settings: Settings) -> Parts:
             http=http,
         ),
         texts=ErrorTexts(lambda: database.call("error_catalogue")),
+        inbox=Inbox(database),
         gateway_health=GatewayHealth(calls_at_once=settings.payment_calls_at_once),
     )
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edge_workers.config import Settings
     from edge_workers.db import Database
     from edge_workers.errors import ErrorTexts
+    from edge_workers.inbox import Inbox
     from edge_workers.providers.health import GatewayHealth
     from edge_workers.rest import DataApi
     from edge_workers.security import TokenVerifier
@@ -35,6 +36,7 @@ class Parts:
     cache: Cache
     tokens: TokenVerifier
     texts: ErrorTexts
+    inbox: Inbox
     gateway_health: GatewayHealth
 
     def close(self) -> None:

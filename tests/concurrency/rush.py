@@ -82,6 +82,10 @@ class Door:
         """One GET."""
         return self._exchange("GET", path, None, {**self.headers, **(headers or {})})
 
+    def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """One request with these headers and no others."""
+        return self._exchange(method, path, body, headers)
+
     def _exchange(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> Answer:

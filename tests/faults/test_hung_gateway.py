@@ -23,7 +23,7 @@ from edge_workers.providers.health import FAILURES, FIRST_PAUSE_SECONDS
 from tests.concurrency.checkout import PAID_ONCE, Checkout, Order
 from tests.concurrency.shoppers import Shopper
 from tests.conftest import Shelf, wait_until
-from tests.faults.conftest import running_edge
+from tests.own_edge import running_edge
 
 HANGING_SECONDS = 60
 WAITING_SECONDS = 12

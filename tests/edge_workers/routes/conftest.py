@@ -93,7 +93,7 @@ def kora_process(
             return False
 
     with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
-        wait_until(is_up, 20)
+        wait_until(is_up, 120)
         yield Gateway(url, client)
     process.terminate()
     process.wait(timeout=10)
