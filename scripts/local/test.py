@@ -85,7 +85,7 @@ PARTS: Mapping[str, Part] = {
     "api": Part("api", node_tests, NODE_COUNT),
     "e2e": Part(
         "e2e",
-        pytest_over("tests/journeys", "tests/concurrency", "tests/faults"),
+        pytest_over("tests/journeys", "tests/properties", "tests/concurrency", "tests/faults"),
         PYTEST_COUNT,
     ),
     "soak": Part("soak", soak, PYTEST_COUNT),

@@ -15,6 +15,9 @@ from edge_workers.db import Session
 from tests.concurrency.checkout import Checkout
 from tests.concurrency.rush import Door
 from tests.concurrency.shoppers import Admin, Shopper, sign_up, withdraw_work
+from tests.properties.conftest import scratch
+
+__all__ = ["scratch"]
 
 
 @pytest.fixture
