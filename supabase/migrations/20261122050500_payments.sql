@@ -3497,8 +3497,8 @@ set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
     v_cursor jsonb;
-    v_after_at timestamptz := '-infinity';
-    v_after_id uuid := '00000000-0000-0000-0000-000000000000';
+    v_after_at timestamptz := timestamptz '-infinity';
+    v_after_id uuid := uuid '00000000-0000-0000-0000-000000000000';
 begin
     perform private.require_admin();
     if exceptions.status is null or exceptions.status not in ('open', 'resolved', 'all') then

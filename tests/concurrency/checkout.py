@@ -205,7 +205,9 @@ class Checkout:
         assert row is not None
         return str(row["status"])
 
-    def wait_effects(self, orders: Sequence[Order], wanted: Effects, seconds: float = 180.0) -> None:
+    def wait_effects(
+        self, orders: Sequence[Order], wanted: Effects, seconds: float = 180.0
+    ) -> None:
         """Waits until each order has exactly these effects, then a moment for one too many."""
         deadline = time.monotonic() + seconds
         for order in orders:
