@@ -75,8 +75,13 @@ class Inbox:
                 self._store(own.batch)
             finally:
                 self._hand_over(own)
-        if own.stored is None:
-            raise copy.copy(own.error or InternalError())  # each caller its own: callers add to it
+        if own.stored is None and own.error is None:
+            self._store([own])  # what was tried for several failed: each by itself, side by side
+        if own.error is not None:
+            # Each caller its own: callers add to it.
+            raise copy.copy(own.error) from own.error.__cause__
+        if own.stored is None or own.stored["event_id"] is None:
+            raise InternalError
         return own.stored
 
     def _gather(self, batch: list[_Notice]) -> None:
@@ -89,25 +94,31 @@ class Inbox:
         self._is_burst = len(batch) > 1
 
     def _store(self, batch: list[_Notice]) -> None:
-        """All of them in one transaction, or each in its own where one spoils it for the others."""
+        """All of them in one transaction; none of several where one spoils it for the others."""
         began = time.perf_counter()
         try:
             rows = self._database.call(
                 "record_webhook_events", events=[notice.event for notice in batch]
             )
-        except AppError as error:
-            if len(batch) > 1 and not isinstance(error, DatabaseUnavailable | DatabaseTimeout):
-                for notice in batch:
-                    self._store([notice])
-                return
+        except (DatabaseUnavailable, DatabaseTimeout) as error:
             for notice in batch:
                 notice.error = error
+        except Exception as error:
+            if len(batch) > 1:
+                log.warning("webhooks.separated", notices=len(batch), cause=type(error).__name__)
+            elif isinstance(error, AppError):
+                batch[0].error = error
+            else:
+                raise
         else:
             for notice, row in zip(batch, rows, strict=True):
                 notice.stored = row
             log.info(
                 "webhooks.stored",
+                request_id=None,
+                gateway=None,
                 event_ids=[row["event_id"] for row in rows],
+                gateways=sorted({str(notice.event["gateway"]) for notice in batch}),
                 request_ids=[notice.event["request_id"] for notice in batch],
                 new=sum(row["is_new"] for row in rows),
                 duration_ms=round((time.perf_counter() - began) * 1000, 1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from flask import current_app
@@ -38,6 +38,8 @@ class Parts:
     texts: ErrorTexts
     inbox: Inbox
     gateway_health: GatewayHealth
+    quiet_senders: dict[str, float] = field(default_factory=dict)
+    """Whose forged webhooks are not told of, and until when on the monotonic clock."""
 
     def close(self) -> None:
         """Closes every connection."""

@@ -53,14 +53,14 @@ class WebhookDoor:
         raw = _read(environ)
         if raw is None:
             return self._following(environ, start_response)
-        request_id = environ["HTTP_X_REQUEST_ID"] = request_id_of(environ)
-        bind_request_id(request_id)
         webhook = WebhookRequest(
             raw=raw,
             headers=dict(EnvironHeaders(environ).items()),
             token=address["token"],
             remote_address=environ.get("REMOTE_ADDR"),
         )
+        request_id = environ["HTTP_X_REQUEST_ID"] = request_id_of(environ)
+        bind_request_id(request_id)
         try:
             answer = take_webhook(self._app, address["gateway"], webhook, request_id=request_id)
         except Exception as error:  # noqa: BLE001  # Flask's route raises it again
@@ -82,9 +82,16 @@ class WebhookDoor:
 def _read(environ: "WSGIEnvironment") -> bytes | None:
     """The body, where its length is told and allowed; None: Flask says what is wrong with it."""
     length = environ.get("CONTENT_LENGTH") or ""
-    if not _LENGTH.fullmatch(length) or int(length) > MAX_BODY_BYTES:
+    if (
+        "HTTP_TRANSFER_ENCODING" in environ
+        or not _LENGTH.fullmatch(length)
+        or int(length) > MAX_BODY_BYTES
+    ):
         return None
-    raw: bytes = environ["wsgi.input"].read(int(length))
+    try:
+        raw: bytes = environ["wsgi.input"].read(int(length))
+    except OSError:
+        raw = b""  # the sender is gone
     if len(raw) == int(length):
         return raw
     environ["wsgi.input"] = BytesIO(raw)

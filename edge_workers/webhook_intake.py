@@ -1,6 +1,7 @@
 """Taking a webhook in: verified, stored once, acknowledged. It is applied later, by a job."""
 
 import hashlib
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -28,6 +29,7 @@ log = get_logger(__name__)
 
 _NOT_KEPT: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 _COME_AGAIN_SECONDS: Final = 60
+_MOST_QUIET_SENDERS: Final = 1_000
 
 
 def take_webhook(
@@ -124,14 +126,20 @@ def _parse(
 
 
 def _report_unverified(app: Parts, webhook: WebhookRequest, error: Unverified) -> None:
-    """Says so in the log, but only so often for one sender: forgeries must not flood it."""
+    """Says so in the log, but only so often for one sender: forgeries must not flood it.
+
+    Nor the database: while a sender may not be told of, it is not asked about them.
+    """
+    subject = ip_subject(webhook.remote_address)
+    if time.monotonic() < app.quiet_senders.get(subject, 0.0):
+        return
     try:
-        taken = app.database.call(
-            "take_rate_limit",
-            action="webhook_unverified",
-            subject=ip_subject(webhook.remote_address),
-        )
+        taken = app.database.call("take_rate_limit", action="webhook_unverified", subject=subject)
     except AppError:
         taken = {"allowed": True}
     if taken["allowed"]:
         log.warning("webhook.refused", code=error.code, ip=webhook.remote_address)
+        return
+    if len(app.quiet_senders) >= _MOST_QUIET_SENDERS:
+        app.quiet_senders.clear()
+    app.quiet_senders[subject] = time.monotonic() + float(taken["retry_after"])

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, g, request
 
 from edge_workers.errors import NotFoundError
 from edge_workers.inputs import raw_body
+from edge_workers.log import bind_context
 from edge_workers.openapi import operation
 from edge_workers.parts import parts
 from edge_workers.providers.contracts.payments import WebhookRequest
@@ -70,9 +71,13 @@ def receive(gateway: str, token: str | None = None) -> Response:
     The token, where there is one, belongs to one payment and was told to the gateway alone.
     Answered as that gateway expects: with exactly what makes it stop repeating.
     """
-    refusal = request.environ.get(REFUSAL)
+    refusal = request.environ.pop(REFUSAL, None)
     if refusal is not None:
-        raise refusal
+        bind_context(gateway=gateway)
+        try:
+            raise refusal
+        finally:
+            del refusal  # it holds this frame: what was sent would stay until the next full sweep
     return _receive(gateway, _read(token))
 
 

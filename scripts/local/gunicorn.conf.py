@@ -11,4 +11,5 @@ graceful_timeout = 10  # seconds for requests under way when stopping
 keepalive = 5  # seconds an idle client connection is kept
 max_requests = 0
 forwarded_allow_ips = "127.0.0.1"
+forwarder_headers = ""
 control_socket_disable = True

@@ -3525,7 +3525,8 @@ begin
             order by e.created_at, e.id
             limit exceptions.page_size
         ) as page
-        cross join lateral private.exception_as_row(page.entry) as shown;
+        cross join lateral private.exception_as_row(page.entry) as shown
+        order by shown.created_at, shown.id;
     else
         return query
         select shown.*
@@ -3537,7 +3538,8 @@ begin
             order by e.created_at, e.id
             limit exceptions.page_size
         ) as page
-        cross join lateral private.exception_as_row(page.entry) as shown;
+        cross join lateral private.exception_as_row(page.entry) as shown
+        order by shown.created_at, shown.id;
     end if;
 end
 $$;

@@ -12,7 +12,7 @@ import pytest
 
 from edge_workers.config import Settings
 from edge_workers.db import Database
-from edge_workers.errors import AppError, DatabaseUnavailable, InternalError, ValueNotAllowed
+from edge_workers.errors import AppError, DatabaseBusy, DatabaseUnavailable, ValueNotAllowed
 from edge_workers.inbox import MOST_AT_ONCE, Inbox
 from tests.conftest import wait_until
 
@@ -63,7 +63,7 @@ class Outcome:
     """What came of one caller's notice."""
 
     stored: dict[str, Any] | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 def send_together(inbox: Inbox, gate: Gate, events: list[dict[str, Any]]) -> list[Outcome]:
@@ -73,7 +73,7 @@ def send_together(inbox: Inbox, gate: Gate, events: list[dict[str, Any]]) -> lis
     def send(place: int) -> None:
         try:
             outcomes[place].stored = inbox.record(events[place])
-        except (AppError, RuntimeError) as error:
+        except (AppError, RuntimeError, TypeError, SystemExit) as error:
             outcomes[place].error = error
 
     threads = [threading.Thread(target=send, args=(n,)) for n in range(len(events))]
@@ -174,24 +174,60 @@ def test_without_the_database_everybody_is_told_and_later_it_goes_on(
     nowhere.close()
 
 
-def test_an_error_of_our_own_leaves_nobody_waiting(gate: Gate) -> None:
+@pytest.mark.parametrize("failure", [RuntimeError, TypeError, SystemExit])
+def test_an_error_of_our_own_spoils_no_notice_beside_it(
+    gate: Gate, admin: Admin, failure: type[BaseException]
+) -> None:
     @dataclass
     class Broken(Gate):
         def call(self, name: str, /, **args: Any) -> Any:
             answer = super().call(name, **args)
             if len(args["events"]) > 1:
-                raise RuntimeError("a bug")
+                raise failure
             return answer
 
     broken = Broken(gate.database)
     inbox = Inbox(broken)
-    outcomes = send_together(inbox, broken, [event() for _ in range(5)])
-    assert outcomes[0].stored is not None
-    assert Counter(type(outcome.error) for outcome in outcomes[1:]) == {
-        RuntimeError: 1,
-        InternalError: 3,
-    }
+    events = [event() for _ in range(5)]
+    outcomes = send_together(inbox, broken, events)
+    own = [outcome for outcome in outcomes if outcome.stored is None]
+    assert len(own) == (1 if failure is SystemExit else 0)  # only who was told to end
+    assert sum(transactions(admin, events).values()) == 5
     assert inbox.record(event())["is_new"]
+
+
+def test_text_that_no_json_can_hold_fails_alone(gate: Gate) -> None:
+    events = [event() for _ in range(6)]
+    spoiled = event(event_type="half a pair: \ud83d")
+    *outcomes, failure = send_together(Inbox(gate), gate, [*events, spoiled])
+    assert isinstance(failure.error, TypeError)
+    assert all(outcome.stored for outcome in outcomes)
+
+
+def test_a_lock_on_the_inbox_is_waited_for_side_by_side(gate: Gate) -> None:
+    waits = threading.Barrier(7, timeout=10)
+
+    @dataclass
+    class Busy(Gate):
+        def call(self, name: str, /, **args: Any) -> Any:
+            is_first = not self.calls
+            answer = super().call(name, **args)
+            if len(args["events"]) == 1 and not is_first:
+                waits.wait()  # in turn, nobody would ever come through
+            if not is_first:
+                raise DatabaseBusy(retry_after=1)
+            return answer
+
+    busy = Busy(gate.database)
+    outcomes = send_together(Inbox(busy), busy, [event() for _ in range(8)])
+    assert [type(outcome.error) for outcome in outcomes[1:]] == [DatabaseBusy] * 7
+
+
+def test_the_cause_of_a_failure_reaches_every_caller() -> None:
+    nowhere = Gate(Database("postgresql://mallgram_service:x@127.0.0.1:9/postgres"))
+    outcomes = send_together(Inbox(nowhere), nowhere, [event() for _ in range(3)])
+    assert all(outcome.error and outcome.error.__cause__ for outcome in outcomes)
+    nowhere.database.close()
 
 
 def test_many_threads_that_go_on_and_on_lose_nothing(gate: Gate, admin: Admin) -> None:

@@ -1,7 +1,9 @@
 """The door before Flask takes webhooks and nothing else, and nobody can tell who answered."""
 
+import gc
 import json
 import uuid
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,9 +12,11 @@ import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from edge_workers.inputs import MAX_BODY_BYTES
 from edge_workers.security import SECURITY_HEADERS
+from edge_workers.webhook_intake import take_webhook
 from tests.edge_workers.routes.test_webhooks import KEY, PATH, event, sign, stored
 
 pytestmark = pytest.mark.usefixtures("no_rate_limits")
@@ -158,3 +162,27 @@ def test_a_token_in_the_address_reaches_the_gateway_and_no_log(
     token, body = uuid.uuid4().hex, event()
     assert receiver.post(f"{PATH}/{token}", data=body, headers=sign(body)).status_code == 200
     assert token not in json.dumps(events())
+
+
+def test_nothing_of_what_was_refused_stays(
+    app_with: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_with(kora_pay_secret_key=KEY, redis_url=None)
+    taken: list[weakref.ref[Any]] = []
+
+    def watched(edge: Any, gateway: str, webhook: Any, *, request_id: str) -> Any:
+        taken.append(weakref.ref(webhook))
+        return take_webhook(edge, gateway, webhook, request_id=request_id)
+
+    monkeypatch.setattr("edge_workers.webhook_door.take_webhook", watched)
+    body = event()
+    headers = list(sign(body, "sk_test_other").items())
+    sent = EnvironBuilder(PATH, method="POST", data=body, headers=headers)
+    gc.collect()
+    gc.disable()
+    try:
+        _, status, _ = run_wsgi_app(app.wsgi_app, sent.get_environ())
+        kept = taken[0]()
+    finally:
+        gc.enable()
+    assert (status, kept) == ("401 UNAUTHORIZED", None)

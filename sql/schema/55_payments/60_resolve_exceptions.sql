@@ -227,7 +227,8 @@ begin
             order by e.created_at, e.id
             limit exceptions.page_size
         ) as page
-        cross join lateral private.exception_as_row(page.entry) as shown;
+        cross join lateral private.exception_as_row(page.entry) as shown
+        order by shown.created_at, shown.id;
     else
         return query
         select shown.*
@@ -239,7 +240,8 @@ begin
             order by e.created_at, e.id
             limit exceptions.page_size
         ) as page
-        cross join lateral private.exception_as_row(page.entry) as shown;
+        cross join lateral private.exception_as_row(page.entry) as shown
+        order by shown.created_at, shown.id;
     end if;
 end
 $$;
