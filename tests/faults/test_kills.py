@@ -39,8 +39,9 @@ VICTIMS = [
 def persist(
     send: Callable[[], httpx.Response], between: Callable[[httpx.Response], None] | None = None
 ) -> httpx.Response:
-    """The first answer below 500; what was not answered is sent again."""
+    """The first answer below 500; what was not answered is sent again, ever more slowly."""
     deadline = time.monotonic() + PATIENCE_SECONDS
+    pause = 0.2
     while True:
         try:
             response = send()
@@ -52,7 +53,8 @@ def persist(
                 return response
             if between is not None:
                 between(response)
-        time.sleep(0.2)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 6.0)  # a shopper may start twenty payments in five minutes
 
 
 @dataclass(frozen=True)
