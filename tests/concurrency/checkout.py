@@ -11,8 +11,10 @@ from typing import Any
 import httpx
 
 from edge_workers.providers.kora import signature
+from tests.concurrency.rush import Answer, Door
 from tests.concurrency.shoppers import Admin, Shopper
 from tests.conftest import an_address, wait_until
+from tests.contracts.peer import Heard
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,34 @@ class Payment:
     """What the browser posts to `url`, where the action is a form."""
 
 
+_NOT_SENT = frozenset({"host", "content-length", "connection", "accept-encoding"})
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A gateway's message on its way to the edge."""
+
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    raw: bytes
+
+    @staticmethod
+    def of(heard: Heard) -> "Notice":
+        """As the gateway sent it."""
+        kept = {n: v for n, v in heard.headers.items() if n not in _NOT_SENT}
+        return Notice(heard.method, heard.path, tuple(sorted(kept.items())), heard.raw)
+
+    @property
+    def gateway(self) -> str:
+        """Who sent it."""
+        return self.path.split("/")[5]
+
+    def send(self, door: Door) -> Answer:
+        """What the edge says to it."""
+        return door.send(self.method, self.path, self.raw, dict(self.headers))
+
+
 @dataclass(frozen=True)
 class Effects:
     """What a payment did, counted: each must have happened once or not at all."""
@@ -54,6 +84,16 @@ class Effects:
 SETTLED_SECONDS = 1.0
 
 PAID_ONCE = Effects("paid", "paid", 1, 1, 1, 1, 1)
+
+
+def put_off_polls(admin: Admin, payments: Sequence[Payment]) -> None:
+    """Nobody asks about these payments but for a notice."""
+    admin.execute(
+        "update private.outbox set available_at = now() + interval '1 hour' "
+        "where job = 'reconcile_payments' and done_at is null and failed_at is null "
+        "and args ->> 'payment_id' = any(%s)",
+        [[payment.id for payment in payments]],
+    )
 
 
 @dataclass(frozen=True)

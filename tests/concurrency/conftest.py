@@ -15,6 +15,7 @@ from edge_workers.db import Session
 from tests.concurrency.checkout import Checkout
 from tests.concurrency.rush import Door
 from tests.concurrency.shoppers import Admin, Shopper, sign_up, withdraw_work
+from tests.contracts.peer import Peer, peer
 from tests.properties.conftest import scratch
 
 __all__ = ["scratch"]
@@ -63,6 +64,13 @@ def checkout(
 ) -> Checkout:
     """A shopper's way from order to payment."""
     return Checkout(admin, supabase, edge, sandbox, kora_secret=stack_env["KORA_PAY_SECRET_KEY"])
+
+
+@pytest.fixture
+def letters_to_the_shop() -> Iterator[Peer]:
+    """Where notices arrive, and are kept, of payments that an edge began under this address."""
+    with peer() as listening:
+        yield listening
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ it is being looked at.
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -42,6 +42,17 @@ LONGEST_HEAD_START = 0.0015
 PAID = "paid"
 RETURNED = "given up, money queued to go back"
 DESK = "given up, money before a person"
+WRONG = "in no way or in two"
+
+_GIVEN_UP = {"status": "cancelled", "is_released": True, "is_winner": False}
+ENDS: Mapping[str, Mapping[str, object]] = {
+    PAID: {"status": "paid", "is_released": False, "is_winner": True, "returning": 0, "waiting": 0},
+    RETURNED: {**_GIVEN_UP, "returning": 1, "waiting": 0},
+    DESK: {**_GIVEN_UP, "returning": 0, "waiting": 1},
+}
+"""What each end looks like. Of money on its way back a person may know, and can do nothing."""
+MOVES_MONEY = ("refund", "accept", "retry", "pay_out", "mark_refunded")
+"""What a person may do about money that is not on its way."""
 
 
 @dataclass
@@ -61,9 +72,11 @@ class Arena:
     ends: Counter[str] = field(default_factory=Counter)
     released: int = 0
     pieces: int = 0
-    """Pieces of the orders that ended paid."""
+    """Pieces of the orders that were not given up."""
     lost: int = 0
-    """Captured money without an order, a refund or a person, when it was last looked at."""
+    """Captured money without an order, a refund or a person, whenever it was looked at."""
+    wrong: list[object] = field(default_factory=list)
+    """What was found where a race ended as none may."""
 
     def race(self, place: int) -> None:
         """One order, one attempt, both sides at once."""
@@ -92,13 +105,10 @@ class Arena:
             partial(self._release, order["id"], max(-wait, 0.0)),
         )
         assert outcome == "applied"
-        if not released and self._status(order["id"]) == "pending":
-            raise AssertionError("nobody decided")
-        end = self._end_of(order["id"], attempt["payment_id"])
-        assert released == (end != PAID), (released, end)
+        end = self._end_of(order["id"], attempt["payment_id"], is_released=released)
         self.ends[end] += 1
         self.released += released
-        self.pieces += pieces if end == PAID else 0
+        self.pieces += 0 if released else pieces
 
     def _pay(self, attempt: dict[str, Any], wait: float) -> Any:
         time.sleep(wait)
@@ -119,37 +129,29 @@ class Arena:
         time.sleep(wait)
         return self.clock.call("release_order_hold", order_id=order_id)["released"]
 
-    def _status(self, order_id: str) -> str:
+    def _end_of(self, order_id: str, payment_id: str, *, is_released: bool) -> str:
+        """Exactly one of the three, or what was found is kept as wrong."""
         row = self.admin.execute(
-            "select status from public.orders where id = %s", [order_id]
-        ).fetchone()
-        assert row is not None
-        return str(row["status"])
-
-    def _end_of(self, order_id: str, payment_id: str) -> str:
-        """Exactly one of the three; an AssertionError otherwise."""
-        row = self.admin.execute(
-            "select o.status, p.status as payment, p.is_winner, p.collected_amount = p.amount as "
-            "is_whole, "
+            "select o.status, p.status as payment, p.is_winner, "
+            "coalesce(p.collected_amount = p.amount, false) as is_whole, "
             "(select count(*) from public.refunds as r inner join private.outbox as w "
             "  on w.job = 'send_refund' and w.args ->> 'refund_id' = r.id::text "
             "  where r.payment_id = p.id and r.status = 'pending' and w.done_at is null "
             "  and r.amount = p.collected_amount) as returning, "
             "(select count(*) from private.payment_exceptions as e "
-            "  where e.payment_id = p.id and e.resolved_at is null) as waiting "
+            "  where e.payment_id = p.id and e.resolved_at is null "
+            "  and private.safe_actions(e) && %s) as waiting "
             "from public.payments as p inner join public.orders as o on p.order_id = o.id "
             "where p.id = %s and o.id = %s",
-            [payment_id, order_id],
+            [list(MOVES_MONEY), payment_id, order_id],
         ).fetchone()
         assert row is not None
-        assert (row["payment"], row["is_whole"]) == ("paid", True)
-        if row["status"] == "paid":
-            assert (row["is_winner"], row["returning"], row["waiting"]) == (True, 0, 0)
-            return PAID
-        assert (row["status"], row["is_winner"]) == ("cancelled", False)
-        assert row["returning"] <= 1
-        assert row["returning"] or row["waiting"], "money without an order, a refund or a person"
-        return RETURNED if row["returning"] else DESK
+        found = {**row, "is_released": is_released}
+        for end, must in ENDS.items():
+            if found == {"payment": "paid", "is_whole": True, **must}:
+                return end
+        self.wrong.append(found)
+        return WRONG
 
     def check(self) -> None:
         """The books, the shelf and the code are as the ends say."""
@@ -157,8 +159,7 @@ class Arena:
         now = self.books.read()
         assert now.stock[self.product] == [PIECES - self.pieces, 0]
         assert [reserved for reserved, _ in now.codes.values()] == [0]
-        self.lost = len(forgotten_payments(now))
-        assert self.lost == 0
+        self.lost += len(forgotten_payments(now))
 
 
 @pytest.fixture
@@ -196,22 +197,21 @@ def race_expiry(races: int, arena: Arena, look_every: int) -> None:
             arena.check()
     arena.check()
     ends = arena.ends
-    assert sum(ends.values()) == races
-    assert arena.released == races - ends[PAID]
-    # Both sides come first often enough for the races to be races.
-    assert min(ends[PAID], arena.released) >= races // 20, ends
     report.write(
         "expiry_races",
         {"races": races, "ends": dict(ends)},
         [
-            Target.at_most(
-                "R11", f"of {races} races: in no or in two ways", races - sum(ends.values()), 0
-            ),
+            Target.at_most("R11", f"of {races} races: in no or in two ways", ends[WRONG], 0),
             Target.at_most(
                 "R11", "captured money without order, refund or exception", arena.lost, 0
             ),
         ],
     )
+    assert arena.wrong == []
+    assert arena.lost == 0
+    assert ends[PAID] + ends[RETURNED] + ends[DESK] == races
+    # Both sides come first often enough for the races to be races.
+    assert min(ends[PAID], arena.released) >= races // 20, ends
 
 
 def test_expiry_against_late_success_ends_in_exactly_one_way(arena: Arena) -> None:

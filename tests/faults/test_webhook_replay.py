@@ -1,11 +1,13 @@
 """A month of webhooks, each delivered fifty times in random order while the processor dies (R4).
 
 The same month is lived twice. First in order: each notice once, each handled before the next. Then
-with the worker and the relay killed about every second, and every notice sent again and again, old
-ones after new ones. Both months must have the same books, kind by kind, account by account and
-order by order; only ids and times may differ.
+with the worker and the relay killed about every second: what payers do is told to a mailbox first,
+and from there every notice is sent again and again, old ones after new ones. Nobody is asked but
+for a notice. Both months must have the same books, kind by kind, account by account and order by
+order; only ids and times may differ.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -13,23 +15,27 @@ import random
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from tests.bench import report
 from tests.bench.report import Target
-from tests.concurrency.checkout import Checkout, Order, Payment
+from tests.concurrency.checkout import Checkout, Notice, Order, Payment, put_off_polls
 from tests.concurrency.rush import Door, rush
 from tests.concurrency.shoppers import Admin, Shopper
 from tests.conftest import ROOT, Shelf, wait_until
+from tests.contracts.peer import Peer
 from tests.faults.processes import Processes, Victim, children, kill
+from tests.own_edge import running_edge
 
 PHONE = "+237671112233"
 BETWEEN_KILLS = 1.0
@@ -37,7 +43,10 @@ HANDS = 3
 """Workers beside the stack's own, so that one is at work while others are being replaced."""
 DELIVERERS = 8
 REPLAYS = 50
+NOTICES_SECONDS = 60.0
 SETTLED_SECONDS = 240.0
+LEAST_KILLS = 10
+LEAST_KILLS_AT_WORK = 3
 
 VICTIMS = (
     Victim("worker-payments", "child"),
@@ -88,45 +97,18 @@ class Month:
         """Of the orders."""
         return [order.id for order in self.orders]
 
+    @property
+    def events(self) -> int:
+        """How much happens in it."""
+        return sum(len(script.events) for script in self.scripts)
 
-@dataclass(frozen=True)
-class Notice:
-    """A webhook as it went over the wire."""
-
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-
-@dataclass
-class Deliveries:
-    """The notices that the sandbox sends, read from its own journal."""
-
-    journal: Path
-    read_up_to: int = 0
-    found: dict[str, Notice] = field(default_factory=dict)
-
-    def skip(self) -> None:
-        """What was sent so far is of no interest."""
-        self.read_up_to = self.journal.stat().st_size
-
-    def read(self) -> list[Notice]:
-        """All since then, oldest first."""
-        with self.journal.open("rb") as file:
-            file.seek(self.read_up_to)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                self.read_up_to += len(line)
-                self._note(json.loads(line))
-        return list(self.found.values())
-
-    def _note(self, entry: Mapping[str, Any]) -> None:
-        value = entry["value"]
-        if entry["kind"] == "delivery" and not value["is_forged"]:
-            path = urlsplit(value["url"]).path
-            headers = {name.title(): text for name, text in value["headers"].items()}
-            self.found[entry["id"]] = Notice(path, headers, value["body"].encode())
+    def notices(self) -> Counter[str]:
+        """How many notices there must be of each payment."""
+        return Counter(
+            payments[attempt].id
+            for script, payments in zip(self.scripts, self.payments, strict=True)
+            for attempt, _ in script.events
+        )
 
 
 @pytest.fixture
@@ -150,7 +132,12 @@ class Shop:
     shelf: Shelf
     products: list[str] = field(default_factory=list)
 
-    def open(self, shoppers: Mapping[str, list[Shopper]], scripts: Sequence[Script]) -> Month:
+    def open(
+        self,
+        shoppers: Mapping[str, list[Shopper]],
+        scripts: Sequence[Script],
+        checkout: Checkout,
+    ) -> Month:
         """Orders of these scripts, each with its attempts begun and its pages open."""
         while len(self.products) < len(scripts):
             place = len(self.products)
@@ -159,21 +146,16 @@ class Shop:
         month = Month(scripts, [], [])
         for place, script in enumerate(scripts):
             shopper = shoppers[script.country][place]
-            order = self.checkout.place(shopper, self.products[place], country=script.country)
+            order = checkout.place(shopper, self.products[place], country=script.country)
             month.orders.append(order)
             month.payments.append(
-                [self._begin(order, method, phone) for method, phone in script.attempts]
+                [_begin(checkout, order, method, phone) for method, phone in script.attempts]
             )
         return month
 
-    def _begin(self, order: Order, method: str, phone: str | None) -> Payment:
-        payment = self.checkout.initialize(order, method, phone)
-        if payment.fields:
-            page = self.checkout.sandbox.post(
-                str(payment.url), data=dict(payment.fields), follow_redirects=True
-            )
-            assert page.status_code == 200, page.text
-        return payment
+    def put_off_polls(self, month: Month) -> None:
+        """Nobody asks about the month's payments but for a notice."""
+        put_off_polls(self.admin, [one for attempts in month.payments for one in attempts])
 
     def happen(self, payment: Payment, decision: Mapping[str, Any]) -> None:
         """A payer does something; the gateway tells of it."""
@@ -182,14 +164,14 @@ class Shop:
         )
         assert answer.status_code == 200, answer.text
 
-    def is_settled(self, month: Month, events: int = 0) -> bool:
-        """Whether `events` notices came, all are handled, and all refunds have ended."""
+    def is_settled(self, month: Month, events: int) -> bool:
+        """Whether `events` notices came, all were handled, and all refunds have ended."""
         row = self.admin.execute(
             "with mine as ("
             "  select p.id from public.payments as p where p.order_id = any(%(orders)s::uuid[])"
             ") select"
             "  (select count(*) from private.webhook_events as e"
-            "   where e.payment_id in (select id from mine)) as events,"
+            "   where e.payment_id in (select id from mine) and e.kind = 'payment') as events,"
             "  (select count(*) from private.webhook_events as e"
             "   where e.payment_id in (select id from mine) and e.handled_at is null) as unhandled,"
             "  (select count(*) from public.refunds as r"
@@ -198,7 +180,28 @@ class Shop:
             {"orders": month.ids()},
         ).fetchone()
         assert row is not None
-        return bool(row["events"] >= events and row["unhandled"] == 0 and row["returning"] == 0)
+        return bool(row["events"] == events and row["unhandled"] == 0 and row["returning"] == 0)
+
+    def notices(self, month: Month) -> Counter[str]:
+        """How many notices there are of each of the month's payments."""
+        rows = self.admin.execute(
+            "select e.payment_id::text, count(*) as n from private.webhook_events as e "
+            "inner join public.payments as p on e.payment_id = p.id "
+            "where p.order_id = any(%s::uuid[]) and e.kind = 'payment' group by e.payment_id",
+            [month.ids()],
+        ).fetchall()
+        return Counter({row["payment_id"]: int(row["n"]) for row in rows})
+
+    def is_working(self, month: Month) -> bool:
+        """Whether one of the month's notices is being handled at this moment, or is to be."""
+        row = self.admin.execute(
+            "select exists (select from private.webhook_events as e "
+            "  inner join public.payments as p on e.payment_id = p.id "
+            "  where p.order_id = any(%s::uuid[]) and e.handled_at is null) as is_working",
+            [month.ids()],
+        ).fetchone()
+        assert row is not None
+        return bool(row["is_working"])
 
     def release_leases(self) -> None:
         """The leases of what was killed run out at once."""
@@ -224,6 +227,16 @@ class Shop:
                 (row["kind"], row["account"], row["currency"], row["amount"])
             )
         return [sorted(of_order[one]) for one in month.ids()]
+
+
+def _begin(checkout: Checkout, order: Order, method: str, phone: str | None) -> Payment:
+    payment = checkout.initialize(order, method, phone)
+    if payment.fields:
+        page = checkout.sandbox.post(
+            str(payment.url), data=dict(payment.fields), follow_redirects=True
+        )
+        assert page.status_code == 200, page.text
+    return payment
 
 
 def hashed(books: Sequence[Any]) -> str:
@@ -270,10 +283,24 @@ class Crew:
             process.wait(30)
 
 
+@dataclass
+class Kills:
+    """Who was killed, in order, and how often while there was work."""
+
+    killed: list[str] = field(default_factory=list)
+    at_work: int = 0
+
+
+Processor = Callable[[Callable[[], bool]], AbstractContextManager[Kills]]
+"""What handles webhooks, dying all the time; it is told how to find out whether there is work."""
+
+
 @contextmanager
-def dying(processes: Processes, stack_env: Mapping[str, str], log: Path) -> Iterator[list[str]]:
-    """About every second one of the processor's processes is killed; who, in order."""
-    killed: list[str] = []
+def dying(
+    processes: Processes, stack_env: Mapping[str, str], log: Path, is_working: Callable[[], bool]
+) -> Iterator[Kills]:
+    """About every second one of the processor's processes is killed."""
+    kills = Kills()
     is_over = threading.Event()
     dice = random.Random(4)  # noqa: S311  # victims, not secrets
     crew = Crew(stack_env, log)
@@ -282,8 +309,9 @@ def dying(processes: Processes, stack_env: Mapping[str, str], log: Path) -> Iter
 
     def strike() -> None:
         while not is_over.wait(BETWEEN_KILLS):
+            kills.at_work += is_working()
             crew.lose(dice)
-            killed.append("worker")
+            kills.killed.append("worker")
 
     def strike_stack() -> None:
         # Supervisor takes its time to put others in their places.
@@ -293,13 +321,13 @@ def dying(processes: Processes, stack_env: Mapping[str, str], log: Path) -> Iter
                 victim.strike(processes)
             except ProcessLookupError:
                 continue  # it was just being replaced
-            killed.append(str(victim))
+            kills.killed.append(str(victim))
 
     killers = [threading.Thread(target=one, daemon=True) for one in (strike, strike_stack)]
     for killer in killers:
         killer.start()
     try:
-        yield killed
+        yield kills
     finally:
         is_over.set()
         for killer in killers:
@@ -319,83 +347,86 @@ def live_in_order(shop: Shop, month: Month) -> None:
         wait_until(partial(shop.is_settled, month, expected), SETTLED_SECONDS)
 
 
-def replay(
-    month: Month,
+def in_disorder(notices: Sequence[Notice], dice: random.Random) -> list[Notice]:
+    """Each for the first time at any moment, old ones after new ones, and again ever after."""
+    timed: list[tuple[float, Notice]] = []
+    for notice in notices:
+        first = dice.random()
+        again = [dice.uniform(first, 1) for _ in range(REPLAYS - 1)]
+        timed += [(moment, notice) for moment in (first, *again)]
+    return [notice for _, notice in sorted(timed, key=itemgetter(0))]
+
+
+def live_in_disorder(
     shop: Shop,
-    sent: Deliveries,
+    month: Month,
+    letters: Peer,
+    processor: Processor,
     edge_door: Callable[[], Door],
     dice: random.Random,
-) -> int:
-    """All that happens in the month, in any order, and every notice fifty times; how many came."""
-    sent.skip()
-    events = [
-        (place, number)
-        for place, script in enumerate(month.scripts)
-        for number in range(len(script.events))
-    ]
-    expected = len(events)
+) -> Kills:
+    """All has happened before the first notice arrives; what of it arrives when, is chance."""
     # What one payer does comes in its order; what several do, does not.
-    turns = [place for place, _ in events]
+    turns = [place for place, script in enumerate(month.scripts) for _ in script.events]
     dice.shuffle(turns)
-    done: dict[int, int] = {}
+    following = [iter(script.events) for script in month.scripts]
     for place in turns:
-        number = done.get(place, 0)
-        done[place] = number + 1
-        attempt, decision = month.scripts[place].events[number]
+        attempt, decision = next(following[place])
         shop.happen(month.payments[place][attempt], decision)
-    notices = wait_until(lambda: found if len(found := sent.read()) >= expected else [], 60.0)
-    again = [notice for notice in notices for _ in range(REPLAYS)]
-    dice.shuffle(again)
-
-    def deliver(notice: Notice, door: Door) -> int:
-        return door.post(notice.path, notice.body, notice.headers).status
-
-    answers = rush(edge_door, [partial(deliver, notice) for notice in again], DELIVERERS)
-    assert set(answers) == {200}
-    return len(answers)
+    heard = letters.wait_for(month.events, NOTICES_SECONDS)
+    assert len(heard) == month.events
+    shop.put_off_polls(month)
+    sending = [one.send for one in in_disorder([Notice.of(one) for one in heard], dice)]
+    with processor(partial(shop.is_working, month)) as kills:
+        answers = rush(edge_door, sending, DELIVERERS)
+        assert {answer.status for answer in answers} == {200}
+        wait_until(lambda: len(kills.killed) >= LEAST_KILLS, SETTLED_SECONDS)
+    shop.release_leases()
+    wait_until(partial(shop.is_settled, month, month.events), SETTLED_SECONDS)
+    return kills
 
 
 def live_twice(
     count: int,
     shop: Shop,
     crowd: Callable[..., list[Shopper]],
-    processor: Callable[[], AbstractContextManager[list[str]]],
-    sent: Deliveries,
+    letters: Peer,
+    elsewhere: Checkout,
+    processor: Processor,
     edge_door: Callable[[], Door],
 ) -> None:
     """The month in order, then the month in disorder: the books are the same."""
     scripts = [SCRIPTS[place % len(SCRIPTS)] for place in range(count)]
     shoppers = {country: crowd(count, with_mail=True, country=country) for country in ("CM", "ZA")}
-    reference = shop.open(shoppers, scripts)
+    reference = shop.open(shoppers, scripts, shop.checkout)
     live_in_order(shop, reference)
-    month = shop.open(shoppers, scripts)
-    with processor() as killed:
-        deliveries = replay(
-            month,
-            shop,
-            sent,
-            edge_door,
-            random.Random(4),  # noqa: S311  # an order, not a secret
-        )
-    shop.release_leases()
-    wait_until(partial(shop.is_settled, month), SETTLED_SECONDS)
+    month = shop.open(shoppers, scripts, elsewhere)
+    shop.put_off_polls(month)
+    dice = random.Random(4)  # noqa: S311  # an order, not a secret
+    kills = live_in_disorder(shop, month, letters, processor, edge_door, dice)
 
     expected, found = shop.books(reference), shop.books(month)
     differing = [place for place in range(count) if expected[place] != found[place]]
-    assert not differing, [(scripts[n], expected[n], found[n]) for n in differing[:3]]
-    assert hashed(expected) == hashed(found)
-    assert sum(map(len, expected)) > 0
-    assert killed, "nothing was killed"
     report.write(
         "webhook_replay",
         {
             "payments": sum(map(len, month.payments)),
-            "deliveries": deliveries,
-            "kills": len(killed),
+            "deliveries": month.events * REPLAYS,
+            "kills": len(kills.killed),
+            "kills_at_work": kills.at_work,
             "hash": hashed(found),
         },
         [Target.at_most("R4", "payments whose books differ from the reference", len(differing), 0)],
     )
+    assert not differing, [(scripts[n], expected[n], found[n]) for n in differing[:3]]
+    assert hashed(expected) == hashed(found)
+    for script, entries in zip(scripts, expected, strict=True):
+        is_paid = any(decision["outcome"] == "paid" for _, decision in script.events)
+        assert bool(entries) == is_paid, script
+    # Each notice is there once, and the work was hit while there was some.
+    assert shop.notices(reference) == reference.notices()
+    assert shop.notices(month) == month.notices()
+    assert kills.at_work >= LEAST_KILLS_AT_WORK, kills
 
 
 @pytest.fixture
@@ -404,16 +435,21 @@ def shop(admin: Admin, checkout: Checkout, shelf: Shelf) -> Shop:
 
 
 @pytest.fixture
-def processor(
-    processes: Processes, stack_env: dict[str, str], tmp_path: Path
-) -> Callable[[], AbstractContextManager[list[str]]]:
-    """What handles webhooks, dying all the time."""
+def processor(processes: Processes, stack_env: dict[str, str], tmp_path: Path) -> Processor:
     return partial(dying, processes, stack_env, tmp_path / "workers.log")
 
 
 @pytest.fixture
-def sent(stack_env: dict[str, str]) -> Deliveries:
-    return Deliveries(Path(stack_env["STATE_DIR"]) / "sandbox" / "journal.jsonl")
+def elsewhere(
+    checkout: Checkout, letters_to_the_shop: Peer, stack_env: dict[str, str], tmp_path: Path
+) -> Iterator[Checkout]:
+    """The way to pay by an edge whose payments' notices are kept until they are let loose."""
+    log, public_url = tmp_path / "edge.log", letters_to_the_shop.url
+    with (
+        running_edge(stack_env, log, PUBLIC_URL=public_url) as url,
+        httpx.Client(base_url=url, timeout=60, trust_env=False) as wire,
+    ):
+        yield dataclasses.replace(checkout, edge=wire)
 
 
 @pytest.mark.timeout(600)
@@ -421,11 +457,12 @@ def sent(stack_env: dict[str, str]) -> Deliveries:
 def test_a_month_of_webhooks_in_disorder_leaves_the_books_of_one_in_order(
     shop: Shop,
     crowd: Callable[..., list[Shopper]],
-    processor: Callable[[], AbstractContextManager[list[str]]],
-    sent: Deliveries,
+    letters_to_the_shop: Peer,
+    elsewhere: Checkout,
+    processor: Processor,
     edge_door: Callable[[], Door],
 ) -> None:
-    live_twice(50, shop, crowd, processor, sent, edge_door)
+    live_twice(50, shop, crowd, letters_to_the_shop, elsewhere, processor, edge_door)
 
 
 @pytest.mark.soak
@@ -433,8 +470,9 @@ def test_a_month_of_webhooks_in_disorder_leaves_the_books_of_one_in_order(
 def test_a_thousand_payments_in_disorder_leave_the_books_of_those_in_order(
     shop: Shop,
     crowd: Callable[..., list[Shopper]],
-    processor: Callable[[], AbstractContextManager[list[str]]],
-    sent: Deliveries,
+    letters_to_the_shop: Peer,
+    elsewhere: Checkout,
+    processor: Processor,
     edge_door: Callable[[], Door],
 ) -> None:
-    live_twice(1_000, shop, crowd, processor, sent, edge_door)
+    live_twice(1_000, shop, crowd, letters_to_the_shop, elsewhere, processor, edge_door)

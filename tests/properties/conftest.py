@@ -38,7 +38,7 @@ def scratch(stack_env: dict[str, str]) -> Iterator[Scratch]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def letterbox() -> Iterator[Peer]:
     """Where all webhooks arrive, to be delivered when a test says so."""
     with peer() as listening:

@@ -84,6 +84,8 @@ class Told:
 
     gateway: str
     answer: Any
+    about: Mapping[str, Any]
+    """The payment that was asked about, as the job had it; empty where a refund was."""
 
 
 @dataclass
@@ -124,16 +126,17 @@ class Witness(Breaker):
     def __init__(self, told: list[Told], fate: Fate) -> None:
         self._told = told
         self._fate = fate
+        self.about: Mapping[str, Any] = {}
 
     def ask(self, gateway: str, question: Callable[[], Answer]) -> Answer:
         self._fate.step()
         try:
             answer = question()
         except ProviderError as error:
-            self._told.append(Told(gateway, error))
+            self._told.append(Told(gateway, error, self.about))
             self._fate.step()
             raise
-        self._told.append(Told(gateway, answer))
+        self._told.append(Told(gateway, answer, self.about))
         self._fate.step()
         return answer
 
@@ -371,11 +374,12 @@ class Shop:
 
     def task(self, fate: Fate) -> Task:
         """A task whose calls are kept and which may die at any of them."""
+        witness = Witness(self.told, fate)
         return Task(
-            database=Wire(self, fate),
+            database=Wire(self, fate, witness),
             settings=self.settings,
             request_id="properties",
-            breaker=Witness(self.told, fate),
+            breaker=witness,
         )
 
     def claim(self, batch: int) -> list[dict[str, Any]]:
@@ -451,9 +455,13 @@ class Wire:
 
     shop: Shop
     fate: Fate
+    witness: Witness
 
     def call(self, name: str, /, **args: Any) -> Any:
-        return self.shop.call(name, self.fate, **args)
+        answer = self.shop.call(name, self.fate, **args)
+        if name == "begin_payment_check":
+            self.witness.about = answer
+        return answer
 
 
 def forge(notice: Notice) -> Heard:

@@ -35,6 +35,8 @@ WAYS = {
     "paygate": ("ZA", "card"),
     "payfast": ("ZA", "eft"),
 }
+SOLD = ("sales", "shipping_income", "vat_payable")
+"""Accounts of which an order is made."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class End:
     is_winner: bool
     on_hand: int
     reserved: int
+    asked: Decimal
     balance: tuple[tuple[str, str | None, Decimal], ...]
     desk: tuple[str, ...]
 
@@ -139,6 +142,7 @@ class Attempts:
             is_winner=payment["is_winner"],
             on_hand=on_hand - had,
             reserved=reserved - held,
+            asked=begun["amount"],
             balance=moved(before.balance, now.balance),
             desk=tuple(
                 sorted(
@@ -221,3 +225,7 @@ def test_every_order_of_the_gateways_answers_leads_to_one_end(
     assert (end.order, end.payment, end.is_winner) == ("paid", "paid", True)
     assert (end.on_hand, end.reserved) == (-1, 0)
     assert end.desk == ("reversed_by_gateway",)
+    # The money stands at the gateway, and is the price of what was sold.
+    assert ("gateway_receivable", gateway, end.asked) in end.balance
+    assert {account for account, _, _ in end.balance} == {"gateway_receivable", *SOLD}
+    assert sum(change for _, _, change in end.balance) == 0
