@@ -1031,26 +1031,35 @@ begin
                 f.payments, case when r.id is not null then array[r.payment_id] end
             ) as payments
         from noticed as n
+        -- Each look-up by itself: whatever is known of how the tables are filled, an index finds
+        -- a row by all its columns, and never all payments of a gateway.
         cross join lateral (
-            select array_agg(distinct k.id) as payments
+            select array_agg(distinct k.id) filter (where k.id is not null) as payments
             from (
-                select p.id
-                from public.payments as p
-                where p.gateway = n.gateway and p.reference = any(n.payment_references)
+                select u.id
+                from unnest(n.payment_references) as g (reference)
+                cross join lateral (
+                    values
+                    ((
+                        select p.id from public.payments as p
+                        where p.gateway = n.gateway and p.reference = g.reference
+                    )),
+                    ((
+                        select p.id from public.payments as p
+                        where p.gateway = n.gateway and p.gateway_transaction_id = g.reference
+                    )),
+                    ((
+                        select p.id from public.payments as p
+                        where p.gateway = n.gateway and p.gateway_session = g.reference
+                    ))
+                ) as u (id)
                 union all
-                select p.id
-                from public.payments as p
-                where p.gateway = n.gateway
-                    and p.gateway_transaction_id = any(n.payment_references)
-                union all
-                select p.id
-                from public.payments as p
-                where p.gateway = n.gateway and p.gateway_session = any(n.payment_references)
-                union all
-                select p.id
+                select t.payment_id
                 from private.payment_tokens as t
-                inner join public.payments as p on t.payment_id = p.id
-                where t.webhook_token = n.webhook_token and p.gateway = n.gateway
+                where t.webhook_token = n.webhook_token
+                    and (
+                        select p.gateway from public.payments as p where p.id = t.payment_id
+                    ) = n.gateway
             ) as k
         ) as f
         left join lateral (
