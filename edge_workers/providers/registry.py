@@ -3,29 +3,54 @@
 An adapter is built once a process for the same values, so that its connections are kept. A
 provider without its secret is absent: it is not listed, and asking for it raises `Misconfigured`.
 
-Adding a gateway: its folder, and one line in `_PAYMENTS` (or `_PAYOUTS`).
+Adding a gateway: its folder, and one line in `_PAYMENTS` (or `_PAYOUTS`, `_SUPPLIERS`,
+`rate_providers`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal, Protocol, TypeVar
 
 from pydantic import SecretStr
 
+from edge_workers.providers.alibaba import AlibabaSupplier
+from edge_workers.providers.aliexpress import AliExpressSupplier
+from edge_workers.providers.contracts.embeddings import EmbeddingProvider
 from edge_workers.providers.contracts.mail import MailProvider
 from edge_workers.providers.contracts.payments import PaymentProvider, WebhookRequest
 from edge_workers.providers.contracts.payouts import PayoutProvider
+from edge_workers.providers.contracts.rates import RateProvider
+from edge_workers.providers.contracts.suppliers import (
+    SupplierAuthority,
+    SupplierLine,
+    SupplierProvider,
+    SupplierTokens,
+)
+from edge_workers.providers.ecb import EuropeanCentralBank
 from edge_workers.providers.errors import Misconfigured
+from edge_workers.providers.frankfurter import Frankfurter
 from edge_workers.providers.kora import KoraApi, KoraPayments, KoraPayouts
 from edge_workers.providers.mtn import MtnPayments, MtnPayouts, MtnProduct
+from edge_workers.providers.open_platform import (
+    MAX_ANSWER_BYTES,
+    OpenPlatform,
+    OpenPlatformAuthority,
+)
+from edge_workers.providers.openai import OpenaiEmbeddings
+from edge_workers.providers.openexchangerates import OpenExchangeRates
 from edge_workers.providers.orange import OrangeApi, OrangePayments
 from edge_workers.providers.payfast import Account, PayfastApi, PayfastPayments, Source
 from edge_workers.providers.paygate import PayGateApi, PayGatePayments
 from edge_workers.providers.smtp import SmtpMail
+from edge_workers.providers.transport import Transport
 
 Adapter = TypeVar("Adapter")
+
+EMBEDDING_SECONDS = 20.0
+"""How long a batch of texts may take; a job waits for it, no request does."""
 
 
 class ProviderSettings(Protocol):
@@ -108,6 +133,38 @@ class ProviderSettings(Protocol):
     @property
     def payfast_tokens(self) -> bool: ...
     @property
+    def alibaba_api_key(self) -> SecretStr | None: ...
+    @property
+    def alibaba_api_secret(self) -> SecretStr | None: ...
+    @property
+    def alibaba_base_url(self) -> str: ...
+    @property
+    def alibaba_consent_url(self) -> str: ...
+    @property
+    def aliexpress_api_key(self) -> SecretStr | None: ...
+    @property
+    def aliexpress_api_secret(self) -> SecretStr | None: ...
+    @property
+    def aliexpress_base_url(self) -> str: ...
+    @property
+    def supplier_timeout_seconds(self) -> float: ...
+    @property
+    def open_exchange_rates_app_id(self) -> SecretStr | None: ...
+    @property
+    def open_exchange_rates_base_url(self) -> str: ...
+    @property
+    def frankfurter_base_url(self) -> str: ...
+    @property
+    def ecb_base_url(self) -> str: ...
+    @property
+    def rate_timeout_seconds(self) -> float: ...
+    @property
+    def openai_api_key(self) -> SecretStr | None: ...
+    @property
+    def openai_base_url(self) -> str: ...
+    @property
+    def embeddings_model(self) -> str | None: ...
+    @property
     def public_url(self) -> str: ...
     @property
     def payment_timeout_seconds(self) -> float: ...
@@ -152,6 +209,55 @@ def mail_provider(settings: ProviderSettings) -> MailProvider:
     )
 
 
+def supplier_provider(
+    name: str, settings: ProviderSettings, *, line: SupplierLine, tokens: SupplierTokens
+) -> SupplierProvider:
+    """The supplier platform of that name. `Misconfigured` when it is unknown or has no secret."""
+    platform = _platform(name, settings, line)
+    return _SUPPLIERS[name](platform, tokens)
+
+
+def supplier_authority(
+    name: str, settings: ProviderSettings, *, line: SupplierLine
+) -> SupplierAuthority:
+    """What gives that platform's tokens. `Misconfigured` as for the platform itself."""
+    platform = _platform(name, settings, line)
+    consent_url, extra = _consent_page(name, settings)
+    return OpenPlatformAuthority(platform, consent_url=consent_url, consent_extra=extra)
+
+
+def configured_suppliers(settings: ProviderSettings) -> tuple[str, ...]:
+    """The supplier platforms that have their key and secret, by name."""
+    return tuple(name for name in _SUPPLIERS if all(_app(name, settings)))
+
+
+def rate_providers(settings: ProviderSettings) -> tuple[RateProvider, ...]:
+    """The sources of exchange rates in the order they are asked: the paid one first."""
+    app_id = _plain(settings.open_exchange_rates_app_id)
+    paid = (
+        (
+            _open_exchange_rates(
+                app_id, settings.open_exchange_rates_base_url, settings.rate_timeout_seconds
+            ),
+        )
+        if app_id
+        else ()
+    )
+    return (
+        *paid,
+        _frankfurter(settings.frankfurter_base_url, settings.rate_timeout_seconds),
+        _ecb(settings.ecb_base_url, settings.rate_timeout_seconds),
+    )
+
+
+def embedding_provider(settings: ProviderSettings) -> EmbeddingProvider | None:
+    """What turns texts into vectors; None without OPENAI_API_KEY or EMBEDDINGS_MODEL."""
+    api_key = _plain(settings.openai_api_key)
+    if api_key is None or not settings.embeddings_model:
+        return None
+    return _openai_embeddings(api_key, settings.openai_base_url, settings.embeddings_model)
+
+
 def configured_payment_gateways(settings: ProviderSettings) -> tuple[str, ...]:
     """The gateways that have their secret, by name."""
     return _configured(_PAYMENTS, settings)
@@ -174,6 +280,13 @@ def recognise_gateway(request: WebhookRequest, settings: ProviderSettings) -> st
 
 def _plain(secret: SecretStr | None) -> str | None:
     return (secret.get_secret_value().strip() or None) if secret is not None else None
+
+
+@lru_cache(maxsize=8)
+def _openai_embeddings(api_key: str, base_url: str, model: str) -> OpenaiEmbeddings:
+    return OpenaiEmbeddings(
+        api_key=api_key, base_url=base_url, model=model, timeout_seconds=EMBEDDING_SECONDS
+    )
 
 
 @lru_cache(maxsize=8)
@@ -406,6 +519,72 @@ def _smtp(
     )
 
 
+@lru_cache(maxsize=8)
+def _supplier_transport(name: str, base_url: str, timeout_seconds: float) -> Transport:
+    return Transport(
+        provider=name,
+        base_url=base_url,
+        timeout_seconds=timeout_seconds,
+        max_answer_bytes=MAX_ANSWER_BYTES,
+    )
+
+
+def _app(name: str, settings: ProviderSettings) -> tuple[str | None, str | None]:
+    """Key and secret of the app at a supplier platform."""
+    if name == AlibabaSupplier.name:
+        return _plain(settings.alibaba_api_key), _plain(settings.alibaba_api_secret)
+    return _plain(settings.aliexpress_api_key), _plain(settings.aliexpress_api_secret)
+
+
+def _platform(name: str, settings: ProviderSettings, line: SupplierLine) -> OpenPlatform:
+    if name not in _SUPPLIERS:
+        raise Misconfigured("There is no supplier of this name.", code="provider_unknown")
+    app_key, app_secret = _app(name, settings)
+    if app_key is None or app_secret is None:
+        raise Misconfigured(
+            f"The key or secret of {name} is not set.", code="provider_not_configured"
+        )
+    is_wholesale = name == AlibabaSupplier.name
+    return OpenPlatform(
+        provider=name,
+        app_key=app_key,
+        app_secret=app_secret,
+        transport=_supplier_transport(
+            name,
+            settings.alibaba_base_url if is_wholesale else settings.aliexpress_base_url,
+            settings.supplier_timeout_seconds,
+        ),
+        line=line,
+        now=lambda: datetime.now(UTC),
+    )
+
+
+def _consent_page(name: str, settings: ProviderSettings) -> tuple[str, str]:
+    """Its address, and what it wants in the query beside the usual."""
+    if name == AlibabaSupplier.name:
+        return settings.alibaba_consent_url, "&sp=ICBU&view=web"
+    return f"{settings.aliexpress_base_url}/oauth/authorize", "&force_auth=true"
+
+
+@lru_cache(maxsize=4)
+def _open_exchange_rates(app_id: str, base_url: str, timeout_seconds: float) -> OpenExchangeRates:
+    return OpenExchangeRates(app_id=app_id, base_url=base_url, timeout_seconds=timeout_seconds)
+
+
+@lru_cache(maxsize=4)
+def _frankfurter(base_url: str, timeout_seconds: float) -> Frankfurter:
+    return Frankfurter(base_url=base_url, timeout_seconds=timeout_seconds)
+
+
+@lru_cache(maxsize=4)
+def _ecb(base_url: str, timeout_seconds: float) -> EuropeanCentralBank:
+    return EuropeanCentralBank(base_url=base_url, timeout_seconds=timeout_seconds)
+
+
+_SUPPLIERS: dict[str, Callable[[OpenPlatform, SupplierTokens], SupplierProvider]] = {
+    "aliexpress": AliExpressSupplier,
+    "alibaba": AlibabaSupplier,
+}
 _PAYMENTS: dict[str, Callable[[ProviderSettings], PaymentProvider | None]] = {
     "kora": _kora_payments,
     "mtn": _mtn_payments,
@@ -420,6 +599,8 @@ _PAYOUTS: dict[str, Callable[[ProviderSettings], PayoutProvider | None]] = {
 
 PAYMENT_GATEWAYS: tuple[str, ...] = tuple(_PAYMENTS)
 """All that are built in, configured or not."""
+SUPPLIERS: tuple[str, ...] = tuple(_SUPPLIERS)
+"""All supplier platforms that are built in, configured or not."""
 
 
 def _built(

@@ -3,7 +3,7 @@
 * one deadline for the whole call (resolving the host's name alone is left to the system), so that
   a peer that sends a byte now and then holds nobody up;
 * no redirect is followed, no proxy or netrc is taken from the environment;
-* an answer over `MAX_ANSWER_BYTES` is an error;
+* an answer over `MAX_ANSWER_BYTES`, or what its adapter allows, is an error;
 * what the failure says about a write is decided here, once: `nothing_created` when no connection
   came about or the peer said 429, `unknown` after anything had been sent.
 
@@ -97,13 +97,21 @@ class Answer:
 class Transport:
     """Calls to one provider at one base URL. Safe to share between threads and over a fork."""
 
-    def __init__(self, *, provider: str, base_url: str, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        provider: str,
+        base_url: str,
+        timeout_seconds: float,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+    ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Misconfigured(f"The base URL of {provider} is not an http(s) address.")
         self.provider = provider
         self.base_url = base_url.rstrip("/")
         self.timeout_seconds = timeout_seconds
+        self._max_answer_bytes = max_answer_bytes
         self._lock = threading.Lock()
         self._client: tuple[int, httpx.Client] | None = None
 
@@ -149,6 +157,11 @@ class Transport:
             raise Unavailable(
                 f"{self.provider} could not be reached.", code=problem, outcome="nothing_created"
             ) from error
+        except (httpx.InvalidURL, UnicodeError) as error:
+            problem = "address_invalid"
+            raise Unavailable(
+                f"This is no address of {self.provider}.", code=problem, outcome="nothing_created"
+            ) from error
         except httpx.TimeoutException as error:
             problem = "timed_out"
             raise Unavailable(f"{self.provider} did not answer in time.", code=problem) from error
@@ -181,7 +194,7 @@ class Transport:
             with self._connection().stream(
                 method, f"{self.base_url}{path}", headers=headers, content=content
             ) as response:
-                received = _bounded(response.iter_raw())
+                received = _bounded(response.iter_raw(), self._max_answer_bytes)
                 return response.status_code, _retry_after(response.headers), received
         finally:
             _deadline.reset(token)
@@ -208,11 +221,11 @@ class _TooLarge(Exception):
     """The answer is over the cap."""
 
 
-def _bounded(chunks: Iterable[bytes]) -> bytes:
+def _bounded(chunks: Iterable[bytes], most: int) -> bytes:
     received = bytearray()
     for chunk in chunks:
         received += chunk
-        if len(received) > MAX_ANSWER_BYTES:
+        if len(received) > most:
             raise _TooLarge
     return bytes(received)
 

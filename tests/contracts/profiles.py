@@ -13,11 +13,16 @@ from pydantic import SecretStr
 from edge_workers.providers.contracts.payments import PaymentStatus
 from edge_workers.providers.errors import Outcome
 from tests.sandbox.running import (
+    ALIBABA_API_KEY,
+    ALIBABA_API_SECRET,
+    ALIEXPRESS_API_KEY,
+    ALIEXPRESS_API_SECRET,
     KORA_SECRET_KEY,
     MTN_API_KEY,
     MTN_API_USER,
     MTN_COLLECTION_KEY,
     MTN_DISBURSEMENT_KEY,
+    OPEN_EXCHANGE_RATES_APP_ID,
     ORANGE_API_KEY,
     ORANGE_CLIENT_ID,
     ORANGE_MERCHANT_KEY,
@@ -40,6 +45,11 @@ ORANGE_MERCHANT = SecretStr(ORANGE_MERCHANT_KEY)
 PAYFAST_KEY = SecretStr(PAYFAST_MERCHANT_KEY)
 PAYFAST_SALT = SecretStr(PAYFAST_PASSPHRASE)
 PAYGATE_SECRET = SecretStr(PAYGATE_KEY)
+ALIBABA_KEY = SecretStr(ALIBABA_API_KEY)
+ALIBABA_SECRET = SecretStr(ALIBABA_API_SECRET)
+ALIEXPRESS_KEY = SecretStr(ALIEXPRESS_API_KEY)
+ALIEXPRESS_SECRET = SecretStr(ALIEXPRESS_API_SECRET)
+OPEN_EXCHANGE_RATES_ID = SecretStr(OPEN_EXCHANGE_RATES_APP_ID)
 SMTP_SECRET = SecretStr(SMTP_PASSWORD)
 NOBODY = "http://127.0.0.1:9"
 
@@ -86,6 +96,22 @@ class ProviderValues:
     paygate_eft_detail: str = ""
     paygate_approved_codes: tuple[str, ...] = ("990017",)
     paygate_query_checksum: bool = True
+    alibaba_api_key: SecretStr | None = ALIBABA_KEY
+    alibaba_api_secret: SecretStr | None = ALIBABA_SECRET
+    alibaba_base_url: str = NOBODY
+    alibaba_consent_url: str = f"{NOBODY}/oauth/authorize"
+    aliexpress_api_key: SecretStr | None = ALIEXPRESS_KEY
+    aliexpress_api_secret: SecretStr | None = ALIEXPRESS_SECRET
+    aliexpress_base_url: str = NOBODY
+    supplier_timeout_seconds: float = 5.0
+    open_exchange_rates_app_id: SecretStr | None = OPEN_EXCHANGE_RATES_ID
+    open_exchange_rates_base_url: str = NOBODY
+    frankfurter_base_url: str = NOBODY
+    ecb_base_url: str = NOBODY
+    rate_timeout_seconds: float = 5.0
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str = NOBODY
+    embeddings_model: str | None = None
     public_url: str = "https://shop.example"
     payment_timeout_seconds: float = 5.0
     smtp_host: str | None = "127.0.0.1"
@@ -121,6 +147,12 @@ def values_for(sandbox: RunningSandbox) -> ProviderValues:
         payfast_api_base_url=f"{sandbox.url}/payfast/api",
         payfast_testing=True,
         paygate_base_url=f"{sandbox.url}/paygate",
+        alibaba_base_url=f"{sandbox.url}/alibaba",
+        alibaba_consent_url=f"{sandbox.url}/alibaba/oauth/authorize",
+        aliexpress_base_url=f"{sandbox.url}/aliexpress",
+        open_exchange_rates_base_url=f"{sandbox.url}/openexchangerates",
+        frankfurter_base_url=f"{sandbox.url}/frankfurter",
+        ecb_base_url=f"{sandbox.url}/ecb",
         smtp_port=sandbox.smtp_port,
         smtp_ca_file=str(sandbox.ca_file),
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from flask import Flask
 
 from tests.sandbox import controls
+from tests.sandbox.alibaba import Alibaba
+from tests.sandbox.aliexpress import AliExpress
 from tests.sandbox.calls import Calls
 from tests.sandbox.deliveries import Deliveries
 from tests.sandbox.faults import Faults
@@ -14,9 +16,12 @@ from tests.sandbox.journal import Journal
 from tests.sandbox.kora import Kora
 from tests.sandbox.mail import MailSink
 from tests.sandbox.mtn import Mtn
+from tests.sandbox.open_platform import Shelf
+from tests.sandbox.openai import Openai
 from tests.sandbox.orange import Orange
 from tests.sandbox.payfast import Payfast
 from tests.sandbox.paygate import PayGate
+from tests.sandbox.rates import SOURCES, Rates
 from tests.sandbox.settings import Settings
 from tests.sandbox.world import World
 
@@ -53,13 +58,26 @@ def build(settings: Settings) -> Sandbox:
         calls=Calls(),
         deliveries=Deliveries(journal, faults),
     )
-    for gateway in (Kora(world), Mtn(world), Orange(world), PayGate(world), Payfast(world)):
+    shelf = Shelf(journal)
+    for gateway in (
+        Kora(world),
+        Mtn(world),
+        Orange(world),
+        PayGate(world),
+        Payfast(world),
+        AliExpress(world, shelf, settings.aliexpress_api_key, settings.aliexpress_api_secret),
+        Alibaba(world, shelf, settings.alibaba_api_key, settings.alibaba_api_secret),
+    ):
         world.gateways[gateway.name] = gateway
+    world.others = ("smtp", *SOURCES, Openai.name)
     mail = MailSink(settings, journal, faults)
     app = Flask(__name__)
     app.config["PROPAGATE_EXCEPTIONS"] = True
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(controls.blueprint(world, mail))
+    app.register_blueprint(controls.supplier_controls(shelf))
+    app.register_blueprint(Rates(world).blueprint())
     for provider in world.gateways.values():
         app.register_blueprint(provider.blueprint())
+    app.register_blueprint(Openai(world).blueprint())
     return Sandbox(app=app, world=world, mail=mail)

@@ -16,7 +16,20 @@ KEPT = 5000
 # Alone, not inside an id or a reference.
 _number = re.compile(r"(?<![\w-])\+?\d{8,}(?![\w-])")
 _address = re.compile(r"([^\s@\"<>])[^\s@\"<>]*@")
-_HIDDEN_FIELDS = ("merchant_key", "pay_token", "checksum", "vault_id", "signature")
+_HIDDEN_FIELDS = (
+    "merchant_key",
+    "pay_token",
+    "checksum",
+    "vault_id",
+    "signature",
+    "sign",
+    "session",
+    "access_token",
+    "refresh_token",
+    "code",
+    "app_id",
+)
+_hidden_query = re.compile(rf"([?&](?:{'|'.join(_HIDDEN_FIELDS)})=)[^&]*")
 _FORM = "application/x-www-form-urlencoded"
 _SHOWN_HEADERS = ("content-type", "accept", "user-agent", "idempotency-key")
 
@@ -47,7 +60,7 @@ class Calls:
             "provider": provider,
             "operation": operation,
             "method": method,
-            "path": redacted(path),
+            "path": redacted(_hidden_query.sub(r"\1…", path)),
             "headers": shown,
             "body": _shown_body(body, is_form=headers.get("content-type", "").startswith(_FORM)),
             "status": None,

@@ -7,8 +7,10 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, request
 
+from tests.sandbox import supplier_catalogue
 from tests.sandbox.faults import CALL_KINDS, DELIVERY_KINDS, Fault
 from tests.sandbox.mail import MailSink
+from tests.sandbox.open_platform import Shelf
 from tests.sandbox.world import OUTCOMES, Decision, World
 
 
@@ -25,12 +27,40 @@ def blueprint(world: World, mail: MailSink) -> Blueprint:
     return views
 
 
+def supplier_controls(shelf: Shelf) -> Blueprint:
+    """The day and size of the suppliers' catalogues, and what is to be found in them."""
+    views = Blueprint("supplier_controls", __name__)
+
+    @views.get("/_sandbox/suppliers")
+    def show_shelf() -> Response:
+        told = shelf.read()
+        country = request.args.get("country", "ZA")
+        return jsonify(
+            {
+                **told,
+                "aliexpress": supplier_catalogue.expectations(told["day"], told["items"], country),
+                "alibaba": supplier_catalogue.wholesale_expectations(
+                    told["day"], told["wholesale_items"], country
+                ),
+            }
+        )
+
+    @views.put("/_sandbox/suppliers")
+    def turn_shelf() -> tuple[Response, int]:
+        body = request.get_json(force=True, silent=True)
+        if not isinstance(body, dict) or not shelf.turn(body):
+            return jsonify({"error": "day, items and wholesale_items are whole numbers"}), 400
+        return jsonify(shelf.read()), 200
+
+    return views
+
+
 def _add_lists(views: Blueprint, world: World, mail: MailSink) -> None:
     """What was received and sent."""
 
     @views.get("/_sandbox/health")
     def health() -> Response:
-        return jsonify({"status": "ok", "providers": [*world.gateways, "smtp"]})
+        return jsonify({"status": "ok", "providers": [*world.gateways, *world.others]})
 
     @views.get("/_sandbox/mail")
     def list_mail() -> Response:
@@ -96,7 +126,7 @@ def _add_controls(views: Blueprint, world: World) -> None:
 
     @views.post("/_sandbox/faults")
     def order_fault() -> tuple[Response, int]:
-        world.faults.order(_fault(_json_object(), (*world.gateways, "smtp")))
+        world.faults.order(_fault(_json_object(), (*world.gateways, *world.others)))
         return jsonify(world.faults.waiting()), 201
 
     @views.delete("/_sandbox/faults")

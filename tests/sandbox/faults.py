@@ -1,7 +1,9 @@
 """Faults that were ordered for the next calls, and that each happen a number of times.
 
 To what is called here: `timeout` (acts, then never answers), `error` (500), `slow`, `malformed`
-(an HTML page with 200), `rate_limit` (429). To what is sent from here: `duplicate` (a webhook
+(an HTML page with 200), `rate_limit` (429, or a supplier's own words in a 200). Suppliers alone:
+`empty` (200 without a body), `shape` (the same answer in another of its documented shapes),
+`expired` (the access token is refused). To what is sent from here: `duplicate` (a webhook
 twice), `reorder` (after the ones that follow it), `forge` (one with a wrong signature before it).
 """
 
@@ -11,7 +13,16 @@ import threading
 from dataclasses import asdict, dataclass
 from typing import Any
 
-CALL_KINDS = ("timeout", "error", "slow", "malformed", "rate_limit")
+CALL_KINDS = (
+    "timeout",
+    "error",
+    "slow",
+    "malformed",
+    "rate_limit",
+    "empty",
+    "shape",
+    "expired",
+)
 DELIVERY_KINDS = ("duplicate", "reorder", "forge")
 
 

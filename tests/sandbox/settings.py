@@ -44,6 +44,11 @@ class Settings:
     payfast_merchant_id: str
     payfast_merchant_key: str
     payfast_passphrase: str
+    aliexpress_api_key: str
+    aliexpress_api_secret: str
+    alibaba_api_key: str
+    alibaba_api_secret: str
+    open_exchange_rates_app_id: str
     step_seconds: float
     """How long a test number or payout takes to decide by itself."""
 
@@ -85,5 +90,10 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         payfast_merchant_id=wanted("PAYFAST_MERCHANT_ID"),
         payfast_merchant_key=wanted("PAYFAST_MERCHANT_KEY"),
         payfast_passphrase=wanted("PAYFAST_PASSPHRASE"),
+        aliexpress_api_key=wanted("ALIEXPRESS_API_KEY"),
+        aliexpress_api_secret=wanted("ALIEXPRESS_API_SECRET"),
+        alibaba_api_key=wanted("ALIBABA_API_KEY"),
+        alibaba_api_secret=wanted("ALIBABA_API_SECRET"),
+        open_exchange_rates_app_id=wanted("OPEN_EXCHANGE_RATES_APP_ID"),
         step_seconds=float(environment.get("SANDBOX_STEP_SECONDS") or 1.0),
     )

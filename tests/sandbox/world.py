@@ -64,10 +64,24 @@ class World:
     calls: Calls
     deliveries: Deliveries
     gateways: dict[str, Gateway] = field(default_factory=dict)
+    others: tuple[str, ...] = ("smtp",)
+    """Who else is called and can be given faults."""
 
 
-def answered(world: World, provider: str, operation: str, act: Callable[[], Response]) -> Response:
-    """Answer a call of an API: note it, and let the fault happen that was ordered for it."""
+Spoil = Callable[[Fault, Callable[[], Response]], Response | None]
+
+
+def answered(
+    world: World,
+    provider: str,
+    operation: str,
+    act: Callable[[], Response],
+    spoil: Spoil | None = None,
+) -> Response:
+    """Answer a call of an API: note it, and let the fault happen that was ordered for it.
+
+    `spoil` is a provider's own way to let a fault happen; None from it leaves that to the usual.
+    """
     call = world.calls.record(
         provider=provider,
         operation=operation,
@@ -78,7 +92,7 @@ def answered(world: World, provider: str, operation: str, act: Callable[[], Resp
     )
     fault = world.faults.take_for_call(provider, operation)
     call["fault"] = fault.kind if fault is not None else None
-    response = act() if fault is None else _faulty(fault, act)
+    response = act() if fault is None else (spoil and spoil(fault, act)) or _faulty(fault, act)
     call["status"] = response.status_code
     _log.info("%s %s status=%d fault=%s", provider, operation, response.status_code, call["fault"])
     return response

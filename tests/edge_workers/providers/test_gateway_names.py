@@ -1,4 +1,4 @@
-"""A gateway's name stands in its own folder, the registry, data and tests; nowhere else."""
+"""The name of a gateway or supplier stands in its folder, the registry, data and tests alone."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ ROOT = Path(__file__).parents[3]
 PLANNED = ("mtn", "orange", "paygate", "payfast")
 NAMES = sorted({*registry.PAYMENT_GATEWAYS, *PLANNED})
 NAME = re.compile(rf"(?<![A-Za-z0-9_])({'|'.join(NAMES)})(?![A-Za-z0-9_])")
+SUPPLIER = re.compile(rf"""["']({"|".join(registry.SUPPLIERS)})["']""")
 ADDRESS = re.compile(r"""["']https?://[^"'\s]+["']\Z""")
 PROVIDERS = ROOT / "edge_workers" / "providers"
 
 
 def python_files() -> list[Path]:
-    own = [PROVIDERS / name for name in NAMES]
+    own = [PROVIDERS / name for name in (*NAMES, *registry.SUPPLIERS)]
     found = [*ROOT.glob("edge_workers/**/*.py"), *ROOT.glob("worker/**/*.py")]
     return sorted(
         file
@@ -62,12 +63,16 @@ def without_sql_comments(source: str) -> str:
 
 @pytest.mark.parametrize("file", python_files(), ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_python_outside_knows_a_gateway(file: Path) -> None:
-    assert NAME.findall(without_comments(file.read_text(encoding="utf-8"))) == []
+    source = without_comments(file.read_text(encoding="utf-8"))
+    assert NAME.findall(source) == []
+    assert SUPPLIER.findall(source) == []
 
 
 @pytest.mark.parametrize("file", sql_files(), ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_sql_outside_data_knows_a_gateway(file: Path) -> None:
-    assert NAME.findall(without_sql_comments(file.read_text(encoding="utf-8"))) == []
+    source = without_sql_comments(file.read_text(encoding="utf-8"))
+    assert NAME.findall(source) == []
+    assert SUPPLIER.findall(source) == []
 
 
 def test_the_search_finds_what_it_should() -> None:
@@ -79,4 +84,6 @@ def test_the_search_finds_what_it_should() -> None:
     assert NAME.findall(without_sql_comments(f"select '{name}' -- {name}")) == [name]
     assert NAME.findall(without_sql_comments(f"check (channel in ('{name}', 'x'))")) == []
     assert NAME.findall(without_sql_comments(f"case when channel in ('{name}')")) == [name]
+    assert SUPPLIER.findall("if platform == 'aliexpress'") == ["aliexpress"]
+    assert SUPPLIER.findall('images = "aliexpress-media.com"') == []
     assert NAME.findall(f"{name}_checkout {name}_pay_secret_key") == []

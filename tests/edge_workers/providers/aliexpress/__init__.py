@@ -1,0 +1,1 @@
+"""AliExpress' adapter by itself."""

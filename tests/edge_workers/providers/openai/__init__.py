@@ -1,0 +1,1 @@
+"""OpenAI's adapter by itself."""

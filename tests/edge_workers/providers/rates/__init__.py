@@ -1,0 +1,1 @@
+"""The sources of exchange rates by themselves."""
