@@ -13,10 +13,15 @@ comment on type public.category_node is
 
 create or replace function public.category_tree(language text default null)
 returns setof public.category_node
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+    if private.is_not_modified() then
+        return;
+    end if;
+    return query
     with recursive tree as (
         select c.id, c.parent_id, c.slug, c.name, c.name_fr, 1 as depth,
             array[c.slug] as path, array[lpad(c.position::text, 8, '0') || c.slug] as place
@@ -43,7 +48,8 @@ as $$
         t.path,
         array_to_string(t.path, '/')
     from tree as t
-    order by t.place
+    order by t.place;
+end
 $$;
 
 revoke all on function public.category_tree(text) from public;

@@ -1,53 +1,3 @@
-create type public.product_listing as (
-    product_id uuid,
-    channel public.product_channel,
-    name text,
-    category text,
-    price numeric(12, 2),
-    currency text,
-    country text,
-    rating numeric(3, 2),
-    review_count integer,
-    min_order_quantity integer,
-    in_stock boolean,
-    image text,
-    created_at timestamptz,
-    relevance real,
-    cursor text
-);
-
-comment on type public.product_listing is
-'A product as a list shows it: name in the reader''s language, price of one piece in the country, '
-'category as its slug, image as bucket/path in Storage, cursor for the page after this row.';
-
-create or replace function private.read_cursor(cursor text, sort text)
-returns jsonb
-language plpgsql
-stable
-set search_path = ''
-as $$
-declare
-    v_cursor jsonb;
-begin
-    v_cursor := convert_from(decode(read_cursor.cursor, 'base64'), 'utf8')::jsonb;
-    if v_cursor ->> 's' is distinct from read_cursor.sort
-        or (v_cursor ->> 'k')::numeric is null
-        or (v_cursor ->> 'i')::uuid is null then
-        perform private.fail('cursor_invalid', left(read_cursor.cursor, 200));
-    end if;
-    return v_cursor;
-exception
-    when data_exception then
-        perform private.fail('cursor_invalid', left(read_cursor.cursor, 200));
-        return null;
-end
-$$;
-
-revoke all on function private.read_cursor(text, text) from public;
-
-comment on function private.read_cursor(text, text) is
-'A list''s cursor {s: sort, k: key, i: id}. Error: cursor_invalid.';
-
 create or replace function private.find_products(
     query text,
     category text,
@@ -77,11 +27,13 @@ declare
         find_products.sort, case when v_query is null then 'newest' else 'relevance' end
     );
     v_country text := coalesce(find_products.country, private.caller_country());
-    v_en tsquery := websearch_to_tsquery('private.search_en'::regconfig, v_query);
-    v_fr tsquery := websearch_to_tsquery('private.search_fr'::regconfig, v_query);
-    v_categories uuid [];
+    v_filters private.search_filters;
     v_cursor jsonb;
-    v_is_typo boolean := false;
+    v_matches private.search_matches;
+    v_walked_ids uuid [];
+    v_ids uuid [];
+    v_keys numeric [];
+    v_relevances real [];
 begin
     if v_language not in ('en', 'fr') then
         perform private.fail('language_unknown', left(v_language, 200));
@@ -97,157 +49,58 @@ begin
     end if;
     if find_products.category is not null then
         select private.category_and_descendants(c.id)
-        into v_categories
+        into v_filters.categories
         from public.categories as c
         where c.slug = find_products.category and c.is_active;
         if not found then
             perform private.fail('category_not_found', left(find_products.category, 200));
         end if;
     end if;
+    if v_query is null and v_sort = 'relevance' then
+        v_sort := 'newest';
+    end if;
     if find_products.cursor is not null then
         v_cursor := private.read_cursor(find_products.cursor, v_sort);
     end if;
-    if v_query is not null then
-        -- Nothing found by words: look for words that are spelt nearly so.
-        v_is_typo := not exists (
-            select
-            from public.products as p
-            where p.is_active and (p.search_en @@ v_en or p.search_fr @@ v_fr)
-        ) and not exists (
-            select
-            from public.products_retailer as p
-            where p.is_active and (p.search_en @@ v_en or p.search_fr @@ v_fr)
-        );
-        -- No product is found by its sixty-fifth character, but each costs.
-        v_query := left(v_query, 64);
-        perform set_config('pg_trgm.word_similarity_threshold', '0.45', true);
+    v_filters.country := v_country;
+    v_filters.channel := find_products.channel;
+    v_filters.min_rating := find_products.min_rating;
+    v_filters.min_price := find_products.min_price;
+    v_filters.max_price := find_products.max_price;
+    v_filters.in_stock := find_products.in_stock;
+    if v_query is not null and v_sort = 'relevance' then
+        v_matches := private.match_listings(v_query, v_filters, v_language);
+        v_matches := private.fill_matches(v_matches, v_filters, v_language);
+        v_matches := private.fuse_matches(v_matches, v_query, v_filters);
+    elsif v_query is not null and private.is_common(private.read_query(v_query), v_filters) then
+        v_matches.words := private.read_query(v_query);
+        v_matches.is_cut := true;
+    elsif v_query is not null then
+        v_matches := private.gather_listings(v_query, v_filters, 20000);
+        if cardinality(v_matches.listing_ids) > 2500 then
+            v_walked_ids := case when not v_matches.is_cut then v_matches.listing_ids end;
+            v_matches.words := case when v_matches.is_cut then v_matches.words end;
+            v_matches.is_cut := true;
+        end if;
     end if;
 
+    if v_query is null or v_sort <> 'relevance' and v_matches.is_cut then
+        -- The whole shop, or so much of it that an order is sooner read off than made.
+        select array_agg(w.listing_id order by w.place), array_agg(w.sort_key order by w.place)
+        into v_ids, v_keys
+        from private.walk_listings(
+            v_matches.words, v_walked_ids, v_filters, v_sort, v_cursor, find_products.page_size
+        ) as w;
+    else
+        select array_agg(p.listing_id), array_agg(p.sort_key), array_agg(p.relevance)
+        into v_ids, v_keys, v_relevances
+        from private.page_matches(
+            v_matches, v_filters, v_sort, v_cursor, find_products.page_size
+        ) as p;
+    end if;
     return query
-    with candidate as (
-        -- Ranking costs by the match: a common word is ranked over 2,000 of its matches at most.
-        (
-            select
-                p.id, 'retail'::public.product_channel as channel, p.name, p.name_fr,
-                p.category_id, p.seller_rating, p.review_count, 1 as min_order_quantity,
-                p.created_at, p.search_en, p.search_fr
-            from public.products as p
-            where p.is_active
-                and find_products.channel is distinct from 'wholesale'
-                and (
-                    v_query is null
-                    or not v_is_typo and (p.search_en @@ v_en or p.search_fr @@ v_fr)
-                    or v_is_typo
-                    and (p.name || ' ' || coalesce(p.name_fr, ''))
-                    operator(extensions.%>) v_query
-                )
-                and (v_categories is null or p.category_id = any(v_categories))
-                and (
-                    find_products.min_rating is null
-                    or p.seller_rating >= find_products.min_rating
-                )
-            limit case when v_query is not null then 2000 end
-        )
-        union all
-        (
-            select
-                p.id, 'wholesale', p.name, p.name_fr,
-                p.category_id, p.seller_rating, p.review_count, p.min_order_quantity,
-                p.created_at, p.search_en, p.search_fr
-            from public.products_retailer as p
-            where p.is_active
-                and find_products.channel is distinct from 'retail'
-                and (
-                    v_query is null
-                    or not v_is_typo and (p.search_en @@ v_en or p.search_fr @@ v_fr)
-                    or v_is_typo
-                    and (p.name || ' ' || coalesce(p.name_fr, ''))
-                    operator(extensions.%>) v_query
-                )
-                and (v_categories is null or p.category_id = any(v_categories))
-                and (
-                    find_products.min_rating is null
-                    or p.seller_rating >= find_products.min_rating
-                )
-            limit case when v_query is not null then 2000 end
-        )
-    ),
-
-    priced as (
-        select
-            c.id, c.channel, c.name, c.name_fr, g.slug, c.seller_rating, c.review_count,
-            c.min_order_quantity, c.created_at, pp.amount, pp.currency,
-            coalesce(s.available >= c.min_order_quantity, false) as is_available,
-            case
-                when v_query is null then 0
-                when v_is_typo then extensions.word_similarity(
-                    v_query, c.name || ' ' || coalesce(c.name_fr, '')
-                )
-                -- the reader's own language counts double
-                else ts_rank(c.search_en, v_en) * case when v_language = 'en' then 2 else 1 end
-                    + ts_rank(c.search_fr, v_fr) * case when v_language = 'fr' then 2 else 1 end
-            end::real as relevance
-        from candidate as c
-        -- joined before the page is cut: a category that is off sale must not shorten a page
-        inner join public.categories as g on c.category_id = g.id and g.is_active
-        inner join public.product_prices as pp
-            on c.id = pp.listing_id and pp.country = v_country
-        left join public.product_stock as s on c.id = s.listing_id
-        where (find_products.min_price is null or pp.amount >= find_products.min_price)
-            and (find_products.max_price is null or pp.amount <= find_products.max_price)
-            and (
-                find_products.in_stock is null
-                or coalesce(s.available >= c.min_order_quantity, false) = find_products.in_stock
-            )
-    ),
-
-    keyed as (
-        select
-            p.*,
-            case v_sort
-                when 'relevance' then -p.relevance::numeric
-                when 'price_asc' then p.amount
-                when 'price_desc' then -p.amount
-                when 'newest' then -extract(epoch from p.created_at)
-                when 'rating' then -coalesce(p.seller_rating, 0)
-            end as sort_key
-        from priced as p
-    ),
-
-    page as (
-        select k.*
-        from keyed as k
-        where v_cursor is null
-            or (k.sort_key, k.id) > ((v_cursor ->> 'k')::numeric, (v_cursor ->> 'i')::uuid)
-        order by k.sort_key, k.id
-        limit find_products.page_size
-    )
-
-    select
-        p.id,
-        p.channel,
-        case when v_language = 'fr' then coalesce(p.name_fr, p.name) else p.name end,
-        p.slug,
-        p.amount,
-        p.currency,
-        v_country,
-        p.seller_rating,
-        p.review_count,
-        p.min_order_quantity,
-        p.is_available,
-        m.storage_path,
-        p.created_at,
-        p.relevance,
-        translate(
-            encode(
-                convert_to(
-                    jsonb_build_object('s', v_sort, 'k', p.sort_key, 'i', p.id)::text, 'utf8'
-                ), 'base64'
-            ), e'\n', ''
-        )
-    from page as p
-    left join public.product_media as m on p.id = m.listing_id and m.position = 0
-    order by p.sort_key, p.id;
+    select s.*
+    from private.show_listings(v_ids, v_keys, v_relevances, v_country, v_language, v_sort) as s;
 end
 $$;
 
@@ -287,14 +140,17 @@ stable
 set search_path = ''
 as $$
 begin
+    if private.is_not_modified() then
+        return;
+    end if;
     return query
-    select *
+    select f.*
     from private.find_products(
         search_products.query, search_products.category, search_products.country,
         search_products.language, search_products.channel, search_products.min_price,
         search_products.max_price, search_products.min_rating, search_products.in_stock,
         search_products.sort, search_products.cursor, search_products.page_size
-    );
+    ) as f;
 end
 $$;
 

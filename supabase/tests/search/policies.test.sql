@@ -1,23 +1,30 @@
 begin;
 \ir ../_helpers.psql
-select plan(4);
+select plan(6);
 
--- Search has no table of its own: its rows are those of the catalogue, under the catalogue's
--- policies, because its functions run as their caller.
+-- The RPCs run as their caller; their cores know more than a caller may and show what is on sale.
 select is(
     array(
         select format('%s %s %s', p.oid::regprocedure, p.prosecdef, p.provolatile)
         from pg_catalog.pg_proc as p
         where p.pronamespace = 'public'::regnamespace
-            and p.proname in ('search_products', 'category_tree')
+            and p.proname in (
+                'category_tree', 'product_facets', 'record_search', 'search_products',
+                'similar_products', 'suggest_products'
+            )
         order by 1
     ),
     array[
         'public.category_tree(text) f s',
+        'public.product_facets(text,text,text,text,public.product_channel,numeric,numeric,numeric,'
+        'boolean) f s',
+        'public.record_search(text,text,integer) f v',
         'public.search_products(text,text,text,text,public.product_channel,numeric,numeric,numeric,'
-        'boolean,text,text,integer) f s'
+        'boolean,text,text,integer) f s',
+        'public.similar_products(uuid,text,text,integer) f s',
+        'public.suggest_products(text,text) f s'
     ],
-    'search runs as its caller and is stable, so that GET works and caches hold it'
+    'search runs as its caller and is stable, so that GET works; only the note of it writes'
 );
 select is(
     array(
@@ -26,8 +33,10 @@ select is(
         cross join unnest(array['anon', 'authenticated', 'mallgram_service', 'service_role']) as r
         where p.pronamespace in ('private'::regnamespace, 'public'::regnamespace)
             and p.proname in (
-                'category_and_descendants', 'category_tree', 'find_products', 'read_cursor',
-                'search_products'
+                'category_and_descendants', 'category_tree', 'find_products', 'fuse_matches',
+                'gather_listings', 'match_listings', 'mend_query', 'near_listings', 'page_matches',
+                'read_cursor', 'read_query', 'refresh_search', 'search_products', 'show_listings',
+                'walk_listings'
             )
             and has_function_privilege(r, p.oid, 'execute')
         order by 1
@@ -44,6 +53,33 @@ select is(
         'search_products service_role'
     ],
     'everyone but the service searches, with all that search needs'
+);
+
+select is(
+    array(
+        select format('%s %s', c.relname, r)
+        from pg_catalog.pg_class as c
+        cross join unnest(array['anon', 'authenticated', 'mallgram_service', 'service_role']) as r
+        where c.relnamespace = 'private'::regnamespace
+            and c.relname ~ '^(search|product_embeddings|query_embeddings)'
+            and c.relkind = 'r'
+            and has_table_privilege(r, c.oid, 'select, insert, update, delete')
+    ),
+    '{}', 'nobody reads or writes what search knows but through its functions'
+);
+select is(
+    array(
+        select c.relname::text
+        from pg_catalog.pg_class as c
+        where c.relnamespace = 'private'::regnamespace
+            and c.relname ~ '^(search|product_embeddings|query_embeddings)'
+            and c.relkind = 'r'
+            and c.relrowsecurity
+        order by 1
+    ),
+    '{product_embeddings,query_embeddings,search_documents,search_queue,search_rewrites,'
+    'search_settings,search_synonyms,search_terms,searches}',
+    'which row level security says once more'
 );
 
 -- inside a read-only transaction, as PostgREST runs a GET

@@ -122,8 +122,8 @@ select is(
 select is(
     (
         select s.relevance > t.relevance
-        from public.search_products('bouilloire', 'zorb', 'ZA', 'fr') as s
-        inner join public.search_products('bouilloire', 'zorb', 'ZA', 'en') as t
+        from public.search_products('rapide', 'zorb', 'ZA', 'fr') as s
+        inner join public.search_products('rapide', 'zorb', 'ZA', 'en') as t
             on s.product_id = t.product_id
     ),
     true, 'a French word counts more to a French reader'
@@ -131,8 +131,8 @@ select is(
 select is(
     (
         select s.relevance > t.relevance
-        from public.search_products('kettle', 'zorb', 'ZA', 'en') as s
-        inner join public.search_products('kettle', 'zorb', 'ZA', 'fr') as t
+        from public.search_products('running', 'zorb', 'ZA', 'en') as s
+        inner join public.search_products('running', 'zorb', 'ZA', 'fr') as t
             on s.product_id = t.product_id
     ),
     true, 'an English word to an English one'
@@ -231,18 +231,24 @@ select is(
 
 -- defaults: the person's country and language, else South Africa and English
 select results_eq(
-    $$select s.name, s.currency from public.search_products('zorblax kettle', 'zorb') as s$$,
+    $$
+    select s.name, s.currency from public.search_products('zorblax kettle', 'zorb') as s limit 1
+    $$,
     $$values ('Zorblax running kettle', 'ZAR')$$, 'a guest is shown South Africa in English'
 );
 select tests.act_as('amina');
 select results_eq(
-    $$select s.name, s.currency from public.search_products('zorblax kettle', 'zorb') as s$$,
+    $$
+    select s.name, s.currency from public.search_products('zorblax kettle', 'zorb') as s limit 1
+    $$,
     $$values ('Bouilloire zorblax rapide', 'XAF')$$,
     'a person is shown their own country and language'
 );
 select tests.speaks('en');
 select results_eq(
-    $$select s.name, s.currency from public.search_products('zorblax kettle', 'zorb') as s$$,
+    $$
+    select s.name, s.currency from public.search_products('zorblax kettle', 'zorb') as s limit 1
+    $$,
     $$values ('Zorblax running kettle', 'XAF')$$, 'in the language that the request asks for'
 );
 select tests.speaks(null);

@@ -1,0 +1,98 @@
+begin;
+\ir ../_helpers.psql
+select plan(17);
+
+-- given goods whose names begin alike
+select tests.make_product(
+    'Zorblax kettle', seller_rating => 4, name_fr => 'Bouilloire zorblax'
+);
+select tests.make_product('Zorblax kettledrum', seller_rating => 5, name_fr => 'Timbale zorblax');
+select tests.make_wholesale_product('Zorblax mugs by the box', seller_rating => 3.5);
+select tests.make_product('Zorblax hidden kettle', is_active => false);
+select tests.make_product('Zorbling');
+update private.search_terms as t
+set listings = c.listings
+from (values ('zorblax', 900), ('zorbling', 1000), ('kettle', 7), ('kettledrum', 5))
+    as c (word, listings)
+where t.word = c.word;
+
+create function tests.suggested(prefix text, language text default 'en') returns text []
+language sql stable as $$
+    select array_agg(
+        s.suggestion || case when s.product_id is null then '' else ' *' end order by s.place
+    )
+    from (
+        select s.*, row_number() over () as place
+        from public.suggest_products(suggested.prefix, suggested.language) as s
+    ) as s
+    where s.suggestion ~* 'zorbl' or s.suggestion ~* 'kettle'
+$$;
+
+select tests.act_as_anon();
+select is(
+    (tests.suggested('zorbl'))[1:2], '{zorbling,zorblax}',
+    'a beginning is completed, what most names have first'
+);
+select is(
+    (tests.suggested('zorbl'))[3:],
+    '{Zorblax kettledrum *,Zorblax kettle *,Zorblax mugs by the box *,Zorbling *}',
+    'then the products, popular first'
+);
+select is(
+    tests.suggested('zorblax ket'),
+    '{zorblax kettle,zorblax kettledrum,Zorblax kettledrum *,Zorblax kettle *}',
+    'the last word is completed, those before it are kept'
+);
+select is(tests.suggested('ZÓRBLAX KET'), tests.suggested('zorblax ket'), 'in any case and accent');
+select is(
+    tests.suggested('zorblax bouill', 'fr'),
+    '{zorblax bouilloire,Bouilloire zorblax *}', 'in French as well'
+);
+select is(
+    tests.suggested('zorblax kettles'), '{Zorblax kettle *}',
+    'a word that is written out finds its other forms'
+);
+select is(
+    tests.suggested('the zorblax kettledr'), '{the zorblax kettledrum,Zorblax kettledrum *}',
+    'a stop word hides nothing'
+);
+select results_eq(
+    $$
+    select s.suggestion, s.product_id, s.channel
+    from public.suggest_products('zorblax mug', 'en') as s where s.product_id is not null
+    $$,
+    $$
+    values (
+        'Zorblax mugs by the box', tests.id('Zorblax mugs by the box'),
+        'wholesale'::public.product_channel
+    )
+    $$,
+    'a product is named with its id and channel'
+);
+select is(tests.suggested('zorblax hid'), null, 'what is off sale is not suggested');
+select is(tests.suggested('zorblaxqq'), null, 'what nothing begins with is not completed');
+select is((select count(*) from public.suggest_products('   ')), 0::bigint, 'blanks begin nothing');
+select is((select count(*) from public.suggest_products(null)), 0::bigint, 'nor does nothing');
+select is(
+    tests.suggested($$zorblax' & | ! ( ) : * \ _ % " kettl$$), tests.suggested('zorblax kettl'),
+    'signs are no syntax error'
+);
+select is(
+    (select count(*) from public.suggest_products(repeat('zorblax ', 100000)) as s) <= 10, true,
+    'a book is read to its first 80 characters'
+);
+select is(
+    (select max(char_length(s.suggestion)) < 300 from public.suggest_products('z') as s), true,
+    'a letter is completed too'
+);
+select is(
+    (select count(*) filter (where s.product_id is not null) from public.suggest_products('z') as s),
+    0::bigint, 'but begins too many products to name any'
+);
+select tests.refuses(
+    $$select * from public.suggest_products('z', 'de')$$, 'PT400 language_unknown',
+    'a language that is neither is refused', 'de'
+);
+
+select * from finish();
+rollback;
