@@ -13,7 +13,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
@@ -65,6 +65,8 @@ REPEATABLE: Final = frozenset(
         "begin_payment_check",
         "begin_refund",
         "begin_webhook_event",
+        "catalogue_version",
+        "count_catalogue",
         "error_catalogue",
         "import_statement",
         "payment_return",
@@ -98,6 +100,13 @@ class Caller(Protocol):
 
     def call(self, name: str, /, **args: Any) -> Any:
         """Runs `service.<name>` with named arguments; its jsonb value."""
+
+
+class Stager(Caller, Protocol):
+    """What the sync needs besides: a way to put down many rows at once."""
+
+    def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) -> int:
+        """Writes the rows to `private.<table>` by COPY, all or none; how many."""
 
 
 class _NoAnswer(psycopg.OperationalError):
@@ -169,6 +178,29 @@ def _run(connection: psycopg.Connection[Any], name: str, args: Mapping[str, Any]
         _statement(name, tuple(args)), {arg: _bind(value) for arg, value in args.items()}
     ).fetchone()
     return row[0] if row else None
+
+
+def _copy(
+    connection: psycopg.Connection[Any],
+    table: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+) -> int:
+    statement = sql.SQL("copy private.{} ({}) from stdin").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with connection.cursor() as cursor:
+        with cursor.copy(statement) as stream:
+            for row in rows:
+                stream.write_row([_bind_cell(value) for value in row])
+        return cursor.rowcount
+
+
+def _bind_cell(value: Any) -> Any:
+    """A cell of COPY: a tuple is jsonb as a dict is, a list an array."""
+    if isinstance(value, tuple | dict):
+        return Jsonb(value, exact_json.dumps)
+    return value
 
 
 def _is_alive(connection: psycopg.Connection[Any]) -> bool:
@@ -361,6 +393,19 @@ class Session:
         """As `Database.call`, but never repeated: raises DatabaseUnavailable on a lost server."""
         try:
             return _run(self._connection, name, args)
+        except psycopg.Error as error:
+            if _is_lost(error, self._connection):
+                raise DatabaseUnavailable(retry_after=2) from error
+            raise app_error(error) from error
+
+    def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) -> int:
+        """Writes rows to `private.<table>` by COPY in one transaction: all or none; how many.
+
+        A dict or tuple is sent as jsonb, a list as an array. The one table this role may write to
+        is `staged_products`. Raises AppError as `call` does.
+        """
+        try:
+            return _copy(self._connection, table, columns, rows)
         except psycopg.Error as error:
             if _is_lost(error, self._connection):
                 raise DatabaseUnavailable(retry_after=2) from error

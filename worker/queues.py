@@ -32,7 +32,7 @@ from edge_workers.errors import AppError
 from edge_workers.log import configure_logging, get_logger
 from worker import jobs
 
-QUEUES: Final = ("payments", "mail", "maintenance")
+QUEUES: Final = ("payments", "mail", "maintenance", "supply")
 
 JOB_TIMEOUT_SECONDS: Final = 30
 """No attempt runs longer: the worker ends it."""

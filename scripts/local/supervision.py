@@ -28,7 +28,7 @@ WAVES: Sequence[Sequence[str]] = (
     ("postgres",),
     ("redis", "auth"),
     ("postgrest", "nginx", "sandbox", "edge"),
-    ("relay", "worker-payments", "worker-mail", "worker-maintenance"),
+    ("relay", "worker-payments", "worker-mail", "worker-maintenance", "worker-supply"),
 )
 
 

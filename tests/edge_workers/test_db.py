@@ -245,7 +245,6 @@ def test_a_call_that_the_server_undid_is_made_again(
     database: Database, admin: Admin, function: Callable[[str, str], str]
 ) -> None:
     admin.execute("create table if not exists private.test_gate (id integer primary key)")
-    admin.execute("grant usage on schema private to mallgram_service")
     admin.execute("grant insert, delete on private.test_gate to mallgram_service")
     name = function(
         "",
@@ -263,7 +262,6 @@ def test_a_call_that_the_server_undid_is_made_again(
     finally:
         caller.join(timeout=10)
         admin.execute("drop table private.test_gate")
-        admin.execute("revoke usage on schema private from mallgram_service")
 
 
 def test_without_a_server_the_answer_is_503_within_seconds() -> None:
@@ -384,3 +382,65 @@ def test_a_session_whose_server_is_gone_says_so(stack_env: dict[str, str], admin
 def test_a_session_does_not_open_without_a_server() -> None:
     with pytest.raises(DatabaseUnavailable):
         Session.open("postgresql://mallgram_service:x@127.0.0.1:9/postgres")
+
+
+@pytest.fixture
+def run_id(admin: Admin) -> Iterator[str]:
+    """A sync of Alibaba that nobody works on."""
+    row = admin.execute(
+        "insert into private.sync_runs (platform, channel) values ('alibaba', 'wholesale') "
+        "returning id"
+    ).fetchone()
+    assert row is not None
+    yield str(row["id"])
+    admin.execute("delete from private.sync_runs where id = %s", [row["id"]])
+
+
+STAGED = ("run_id", "external_id", "title", "status", "price", "currency", "image_urls", "variants")
+
+
+def staged(run_id: str, name: str, price: Any = Decimal("1.10")) -> tuple[Any, ...]:
+    variants = ({"external_id": name, "price": Decimal("1.10"), "text": 'tab\t"quoted"'},)
+    return (run_id, name, "Lampe à l'é\\té", "selling", price, "USD", ["a,b", "c"], variants)
+
+
+def test_rows_are_staged_as_they_are(stack_env: dict[str, str], admin: Admin, run_id: str) -> None:
+    with Session.open(stack_env["DATABASE_URL"]) as session:
+        count = session.copy(
+            "staged_products", STAGED, [staged(run_id, "one"), staged(run_id, "two", None)]
+        )
+
+    rows = admin.execute(
+        "select external_id, title, price, image_urls, variants -> 0 ->> 'text' as text "
+        "from private.staged_products where run_id = %s order by id",
+        [run_id],
+    ).fetchall()
+    assert count == 2
+    assert [tuple(row.values()) for row in rows] == [
+        ("one", "Lampe à l'é\\té", Decimal("1.10"), ["a,b", "c"], 'tab\t"quoted"'),
+        ("two", "Lampe à l'é\\té", None, ["a,b", "c"], 'tab\t"quoted"'),
+    ]
+
+
+def test_a_row_that_does_not_fit_stages_none(
+    stack_env: dict[str, str], admin: Admin, run_id: str
+) -> None:
+    with Session.open(stack_env["DATABASE_URL"]) as session:
+        with pytest.raises(ValueMalformed):
+            session.copy(
+                "staged_products", STAGED, [staged(run_id, "one"), staged(run_id, "two", "dear")]
+            )
+        assert session.call("ping") is not None
+
+    row = admin.execute(
+        "select count(*) from private.staged_products where run_id = %s", [run_id]
+    ).fetchone()
+    assert row == {"count": 0}
+
+
+def test_nothing_else_is_written_to(stack_env: dict[str, str]) -> None:
+    with (
+        Session.open(stack_env["DATABASE_URL"]) as session,
+        pytest.raises(AuthorizationError),
+    ):
+        session.copy("outbox", ["job"], [["sync_products"]])

@@ -117,6 +117,21 @@ def doubtful(**changes: Any) -> dict[str, Any]:
     }
 
 
+def wished(**changes: Any) -> dict[str, Any]:
+    """Something wished for that is there again, as `begin_email` gives it."""
+    return {
+        "first_name": "Chantal",
+        "product_id": "3f0c1f3e-93a1-4c53-9d0b-6a2f7a3f5a11",
+        "product_name": "Lampe solaire",
+        "price": Decimal("8950.00"),
+        "currency": "XAF",
+        "minor_unit": 0,
+        "min_order_quantity": 1,
+        "available": 4,
+        **changes,
+    }
+
+
 def render(template: str, language: str, data: dict[str, Any]) -> mail.Message:
     return mail.render(template, language, data, shop_url=SHOP_URL, page_url=PAGE_URL)
 
@@ -354,6 +369,51 @@ def test_every_action_of_the_desk_has_words(
     assert not [action for action in actions if f"* {action}\n" in text]
 
 
+def test_back_in_stock_in_french() -> None:
+    message = render("back_in_stock", "fr", wished())
+
+    assert message.subject == "De nouveau disponible\u00a0: Lampe solaire"
+    assert message.text == (
+        "Bonne nouvelle, Chantal\u202f!\n\n"
+        "L’article que vous souhaitiez est de nouveau en stock.\n\n"
+        "* Lampe solaire\n"
+        "  8\u202f950\u00a0FCFA\n\n"
+        f"Voir l’article et commander\u00a0: {PAGE_URL}\n\n"
+        "Rien n’est mis de côté pour vous\u00a0: le premier qui commande l’obtient. C’est le\n"
+        "seul message à ce sujet.\n\n"
+        "-- \n"
+        f"Mallgram, {SHOP_URL}\n"
+        "Vous recevez ce message parce que cet article est sur votre liste de souhaits chez "
+        "Mallgram. Aucune réponse n’est nécessaire.\n"
+    )
+
+
+def test_back_in_stock_in_bulk_names_the_smallest_order() -> None:
+    message = render(
+        "back_in_stock",
+        "en",
+        wished(
+            first_name=None,
+            min_order_quantity=10,
+            price=Decimal("12.50"),
+            currency="ZAR",
+            minor_unit=2,
+        ),
+    )
+
+    assert message.text.startswith("Good news!\n")
+    assert "* Lampe solaire\n  R12.50 a piece\n  Smallest order: 10\n" in message.text
+    assert "R12.50 a piece" in message.html
+    assert "Smallest order: 10" in message.html
+
+
+def test_back_in_stock_of_something_no_longer_sold_there_names_no_price() -> None:
+    message = render("back_in_stock", "en", wished(price=None, currency=None, minor_unit=None))
+
+    assert "* Lampe solaire\n\nSee it and order: " in message.text
+    assert "None" not in message.text + message.html
+
+
 @pytest.mark.parametrize(
     ("language", "first_name", "subject"),
     [
@@ -395,7 +455,8 @@ class Figures(HTMLParser):
 def test_the_screen_says_the_same_figures_as_the_text(
     template: str, language: str, order: Any
 ) -> None:
-    message = render(template, language, {**doubtful(), **refunded(order())})
+    data = {**wished(), **doubtful(), **refunded(order())}
+    message = render(template, language, data)
 
     figures = re.compile(r"(?:XAF\u00a0|R\u00a0?)?\d[\d.,\u202f]*\d(?:\u00a0FCFA)?")
     seen = " ".join(Figures(message.html).words)
@@ -411,8 +472,9 @@ def test_what_people_typed_is_text_on_the_screen() -> None:
     order["lines"][0]["name"] = "<img src=x onerror=alert(1)>"
     order["address"]["recipient_name"] = '"><script>alert(1)</script>'
 
-    for template in ("order_placed", "refund_sent", "exception_opened"):
-        typed = {**doubtful(detail=order["lines"][0]["name"]), **refunded(order)}
+    name = order["lines"][0]["name"]
+    for template in ("order_placed", "refund_sent", "exception_opened", "back_in_stock"):
+        typed = {**wished(product_name=name), **doubtful(detail=name), **refunded(order)}
         message = render(template, "en", typed)
 
         assert "<img" not in message.html
@@ -427,6 +489,10 @@ def test_a_subject_is_one_line_whatever_the_data_hold() -> None:
         subject = render(template, "en", {**doubtful(), **refunded(order)}).subject
         assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", subject)
         assert "MG-1 Bcc: a@b.example" in subject
+    subject = render(
+        "back_in_stock", "en", wished(product_name="Lamp\r\nBcc: a@b.example\u2028\x00")
+    ).subject
+    assert subject == "There again: Lamp Bcc: a@b.example"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,320 @@
+-- What a run takes in, and what it leaves alone: sold pieces, unknown counts, impossible goods.
+begin;
+\ir ../_helpers.psql
+\ir ../payments/_payments.psql
+select plan(33);
+
+-- given a mapped category of the supplier's, and runs that a test fills by itself
+select tests.make_admin('ada');
+select tests.make_user('amina');
+select tests.make_category('lamps', name => 'Lamps');
+update private.sync_sources set next_run_at = now() + interval '1 day', unknown_stock = 0;
+select service.record_exchange_rates(
+    '{"ZAR": "17.12", "XAF": "577.07", "EUR": "0.8797"}', 'test', now()
+);
+select service.record_supplier_categories(
+    'aliexpress', '[{"id": "11", "name": "Lamps", "name_fr": "Lampes"}]'
+);
+select tests.act_as('ada');
+select public.map_supplier_category('aliexpress', '11', tests.id('lamps'));
+select tests.act_as_owner();
+
+create function tests.run() returns uuid
+language sql security definer as $$
+    select r.id from private.sync_runs as r where r.status in ('collecting', 'applying')
+$$;
+create function tests.stages(external_id text, good jsonb) returns void
+language sql as $$
+    insert into private.staged_products (
+        run_id, external_id, title, category_path, status, rating, review_count, order_count,
+        price, currency, stock, image_urls, variants, freight, seller_external_id, seller_name,
+        seller_rating
+    )
+    select
+        tests.run(), stages.external_id, coalesce(g.title, 'Lamp ' || stages.external_id), '{11}',
+        'selling', 4.6, 90, 500, coalesce(g.price, 10), coalesce(g.currency, 'USD'), g.stock,
+        array['https://img.example/' || stages.external_id || '.jpg'],
+        coalesce(
+            g.variants,
+            jsonb_build_array(jsonb_build_object(
+                'external_id', stages.external_id || '-1', 'price', coalesce(g.price, 10)
+            ))
+        ),
+        '[{"country": "ZA", "fee": 2, "currency": "USD"}]', 's1', 'Shop 1', 4.8
+    from jsonb_to_record(stages.good)
+        as g (title text, price numeric, currency text, stock integer, variants jsonb)
+$$;
+-- Reads goods, {id: {title, price, currency, stock, variants}}, into a new run.
+create function tests.reads(goods jsonb) returns void
+language plpgsql as $$
+begin
+    -- the newest ended run was some time ago
+    update private.sync_runs set started_at = started_at - interval '1 hour',
+        decided_at = decided_at - interval '1 hour', ended_at = ended_at - interval '1 hour';
+    perform private.start_sync('aliexpress');
+    insert into private.sync_items (run_id, external_id, title_fr)
+    select tests.run(), g.key, g.value ->> 'title_fr' from jsonb_each(reads.goods) as g;
+    perform tests.stages(g.key, g.value) from jsonb_each(reads.goods) as g;
+    perform service.record_sync_details(tests.run(), '{}');
+end
+$$;
+-- Decides and takes in: what became of each good, and what the run counted.
+create function tests.takes_in(batch integer default 100) returns jsonb
+language plpgsql as $$
+declare
+    v_run_id uuid := tests.run();
+begin
+    perform service.decide_sync(v_run_id);
+    while not (service.apply_sync(v_run_id, takes_in.batch) ->> 'is_done')::boolean loop
+        set constraints all deferred;
+    end loop;
+    perform service.finish_sync(v_run_id);
+    return (select r.counts from private.sync_runs as r where r.id = v_run_id);
+end
+$$;
+create function tests.syncs(goods jsonb) returns jsonb
+language plpgsql as $$
+begin
+    perform tests.reads(syncs.goods);
+    return tests.takes_in();
+end
+$$;
+create function tests.pieces(external_id text) returns text
+language sql stable as $$
+    select string_agg(concat_ws(' ', coalesce(s.on_hand::text, '?'), s.reserved), ', ')
+    from (
+        select k.on_hand, k.reserved
+        from public.product_stock as k
+        inner join public.products as p on k.product_id = p.id
+        where p.external_id = pieces.external_id
+        union all
+        select v.on_hand, v.reserved
+        from public.product_variants as v
+        inner join public.products as p on v.product_id = p.id
+        where p.external_id = pieces.external_id
+    ) as s
+$$;
+create function tests.names_good(name text) returns void
+language sql as $$
+    select tests.name_it(names_good.name, p.id, 'retail')
+    from public.products as p
+    where p.external_id = names_good.name
+$$;
+
+-- Sold pieces -------------------------------------------------------------------------------------
+
+select tests.syncs(
+    '{"a": {"stock": 5, "variants": [{"external_id": "a-1", "price": 10, "stock": 5}]}}'
+);
+select tests.names_good('a');
+select tests.name_it('a-1', v.id) from public.product_variants as v where v.external_id = 'a-1';
+select is(tests.pieces('a'), '5 0, 5 0', 'given a lamp of which the supplier has five');
+create function tests.lamps(quantity integer) returns jsonb
+language sql stable as $$
+    select jsonb_build_array(
+        tests.item('a', lamps.quantity) || jsonb_build_object('variant_id', tests.id('a-1'))
+    )
+$$;
+select tests.place_order('hers', 'amina', tests.lamps(3), 'ZA');
+select tests.pay('hers');
+select tests.place_order('held', 'amina', tests.lamps(1), 'ZA');
+select is(tests.pieces('a'), '2 1, 2 1', 'three of them sold, one held');
+select tests.syncs(
+    '{"a": {"stock": 5, "variants": [{"external_id": "a-1", "price": 10, "stock": 5}]}}'
+);
+select is(
+    tests.pieces('a'), '2 1, 2 1',
+    'what is sold and not yet bought at the supplier does not come back with a sync'
+);
+select tests.act_as('amina');
+select tests.refuses(
+    format('select public.place_order(%L, %L, %L, items => %L)', md5('two'), 'ZA',
+        tests.address('ZA'), tests.lamps(2)),
+    'PT409 stock_insufficient', 'nor can it be sold again'
+);
+select tests.act_as_owner();
+select tests.syncs(
+    '{"a": {"stock": 3, "variants": [{"external_id": "a-1", "price": 10, "stock": 2}]}}'
+);
+select is(
+    tests.pieces('a'), '1 1, 0 1',
+    'counted at fewer than are sold and held, what is held stays held'
+);
+update public.orders set status = 'shipped', shipped_at = now() where id = tests.id('hers');
+select tests.syncs(
+    '{"a": {"stock": 4, "variants": [{"external_id": "a-1", "price": 10, "stock": 4}]}}'
+);
+select is(
+    tests.pieces('a'), '4 1, 4 1', 'once they are sent, the supplier''s count is without them'
+);
+
+-- Unknown stock -----------------------------------------------------------------------------------
+
+select tests.syncs('{"a": {}, "b": {}}');
+select is(tests.pieces('a'), '4 1, ? 1', 'a count that is not told leaves what was known');
+select is(tests.pieces('b'), '0 0, ? 0', 'of a new good nothing is known, and nothing sold');
+select tests.syncs('{"a": {"stock": 0}, "b": {"stock": 7}}');
+select is(tests.pieces('a'), '1 1, ? 1', 'none is told, and is none but what is held');
+select is(tests.pieces('b'), '7 0, ? 0', 'a count that is told is taken');
+update private.sync_sources set unknown_stock = 50 where platform = 'aliexpress';
+select tests.syncs('{"a": {"stock": 4}, "b": {}}');
+select is(
+    tests.pieces('b'), '50 0, ? 0', 'where something is assumed of what is not told, it is assumed'
+);
+update private.sync_sources set unknown_stock = 0;
+
+-- One bad good ------------------------------------------------------------------------------------
+
+select is(
+    tests.syncs('{"a": {"stock": 4}, "b": {"stock": 7}, "c": {"stock": 1},
+        "d": {"stock": 1, "variants":
+            [{"external_id": "d-1", "price": 10, "options": {"no": "list"}}]},
+        "e": {"stock": 1}, "f": {"stock": 1}, "g": {"stock": 1}}')
+    @> '{"taken_in": 6, "not_kept": 1, "new": 4, "absent": 0}',
+    true, 'of seven goods, one that the tables refuse, six are taken in'
+);
+select set_eq(
+    $$select p.external_id from public.products as p where p.external_id is not null$$,
+    $$values ('a'), ('b'), ('c'), ('e'), ('f'), ('g')$$, 'all but that one'
+);
+select results_eq(
+    $$select i.external_id, i.reason, i.reasons from private.sync_items as i
+    where i.run_id = (select r.id from private.sync_runs as r order by r.ended_at desc limit 1)
+        and i.reason is not null$$,
+    $$values ('d', 'not_answered',
+        array['not_kept', 'product_variants_options_are_named_values'])$$,
+    'of which a person reads why'
+);
+select is(
+    tests.syncs('{"b": {"stock": 7}, "c": {"stock": 1}, "e": {"stock": 1}, "f": {"stock": 1},
+        "g": {"stock": 1}, "a": {"stock": 4, "variants":
+        [{"external_id": "a-1", "price": 10, "options": {"no": "list"}}]}}')
+    @> '{"taken_in": 5, "not_kept": 1, "absent": 0}',
+    true, 'one that is on the shelf is not taken for gone'
+);
+select is(
+    (
+        select concat_ws(' ', l.absences, p.is_active)
+        from private.supplier_listings as l
+        inner join public.products as p on l.product_id = p.id
+        where l.external_id = 'a'
+    ),
+    '0 t', 'and stays there as it was'
+);
+
+-- Variants that cannot be sold beside their listing -----------------------------------------------
+
+select tests.syncs('{"b": {"stock": 7, "variants": [{"external_id": "b-1", "price": 10},
+    {"external_id": "b-2", "price": 10000}, {"external_id": "b-3", "price": 10001},
+    {"external_id": "b-4", "price": null}]}}');
+select results_eq(
+    $$select v.external_id, v.price_ratio, v.is_active from public.product_variants as v
+    inner join public.products as p on v.product_id = p.id
+    where p.external_id = 'b' order by 1$$,
+    $$values ('b-1', 1.0000, true), ('b-2', 1000.0000, true)$$,
+    'a variant without a price, or a thousand times dearer, is not sold at another one''s'
+);
+select tests.syncs('{"b": {"stock": 7, "variants": [{"external_id": "b-1", "price": 10},
+    {"external_id": "b-2", "price": 10001}]}}');
+select results_eq(
+    $$select v.external_id, v.is_active from public.product_variants as v
+    inner join public.products as p on v.product_id = p.id
+    where p.external_id = 'b' order by 1$$,
+    $$values ('b-1', true), ('b-2', false)$$, 'one that becomes so goes off sale'
+);
+select tests.names_good('b');
+update public.product_variants set is_active = true where external_id = 'b-2';
+update public.product_prices set amount = 90000000
+where listing_id = tests.id('b') and country = 'ZA';
+select results_eq(
+    $$ select l.unit_price, l.problem
+       from private.price_lines(
+           array[tests.id('b')], '{retail}', '{1}', 'ZA',
+           array(select v.id from public.product_variants as v where v.external_id = 'b-2')
+       ) as l $$,
+    $$ values (null::numeric(12, 2), 'product_not_sold_in_country') $$,
+    'a variant dearer than a price can be has none, and takes no cart along'
+);
+
+-- What is not taken in ----------------------------------------------------------------------------
+
+delete from private.pricing_rates where currency = 'EUR';
+select is(
+    tests.syncs('{"h": {"currency": "EUR"}, "i": {"title_fr": "Lampe replica"}}') -> 'rejected',
+    '{"currency_unknown": 1, "title_banned": 1}',
+    'goods at a price in money without a rate, or with a banned word in French'
+);
+select is_empty(
+    $$select p.id from public.products as p where p.external_id in ('h', 'i')$$,
+    'are not taken in, nor published at a cent'
+);
+
+-- A slice that was thought dead -------------------------------------------------------------------
+
+select tests.reads('{"j": {}}');
+insert into private.sync_items (run_id, external_id) values (tests.run(), 'k');
+select is(
+    service.decide_sync(tests.run()), '{"status": "collecting", "change_share": null}'::jsonb,
+    'a run that somebody has noted more for is not decided'
+);
+select tests.stages('k', '{}');
+select service.record_sync_details(tests.run(), '{}');
+select is(service.decide_sync(tests.run()) ->> 'status', 'applying', 'it is when it is read');
+select tests.name_it('run', tests.run());
+select tests.act_as_service();
+select tests.refuses(
+    $$
+    insert into private.staged_products (run_id, external_id, title, status, currency)
+    values (tests.id('run'), 'j', 'Lamp j', 'selling', 'USD')
+    $$,
+    'PT409 sync_transition_refused', 'what is staged after the decision is refused', 'staged'
+);
+select tests.act_as_owner();
+select is(
+    (select count(*) from private.staged_products as s where s.run_id = tests.id('run')),
+    2::bigint, 'and not kept'
+);
+select is(
+    tests.takes_in() @> '{"taken_in": 2, "new": 2}', true, 'the run takes in what was decided'
+);
+
+-- By hand -----------------------------------------------------------------------------------------
+
+select tests.names_good('j');
+update public.products set name = 'By hand', is_active = false where id = tests.id('j');
+select is(
+    (tests.syncs('{"j": {"price": 12, "title": "Lamp, the new one"}}') ->> 'taken_in')::integer, 1,
+    'given a run that has a new price and name for what a person has taken off sale'
+);
+select results_eq(
+    $$select p.name, p.is_active, l.held_columns, c.cost
+    from public.products as p
+    inner join private.supplier_listings as l on p.id = l.product_id
+    inner join private.product_costs as c on p.id = c.product_id
+    where p.id = tests.id('j')$$,
+    $$values ('By hand', false, '{is_active,name}'::text [], 12.00::numeric(12, 2))$$,
+    'the hand edit stays, and is held'
+);
+select tests.act_as('ada');
+select tests.refuses(
+    format('select public.release_held_columns(tests.id(''j''), %s)', c.columns),
+    'PT400 input_invalid', c.title, 'columns'
+)
+from (
+    values ('null', 'no columns are not all of them'),
+    ('array[''name'', null]', 'nor is one that is none')
+) as c (columns, title);
+select tests.refuses(
+    format('select public.set_quality_rule(''rating_low'', %s, true)', r.bounds),
+    'PT400 input_invalid', 'a quality rule is not from ' || r.bounds, 'minimum, maximum, is_enabled'
+)
+from (values ('''NaN'', null'), ('null, ''Infinity''')) as r (bounds);
+select tests.act_as_owner();
+select results_eq(
+    $$select p.name, l.held_columns from public.products as p
+    inner join private.supplier_listings as l on p.id = l.product_id where p.id = tests.id('j')$$,
+    $$values ('By hand', '{is_active,name}'::text [])$$, 'so it is still held'
+);
+
+select * from finish();
+rollback;
