@@ -25,7 +25,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context,
 from jinja2.runtime import Context
 
 LANGUAGES = ("en", "fr")
-TEMPLATES = ("welcome", "order_placed", "payment_received", "refund_sent", "exception_opened")
+TEMPLATES = (
+    "welcome",
+    "order_placed",
+    "payment_received",
+    "refund_sent",
+    "exception_opened",
+    "back_in_stock",
+)
 
 _SUBJECT_LIMIT = 150
 _NAME_LIMIT = 40

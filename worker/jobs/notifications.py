@@ -12,6 +12,9 @@ from edge_workers.providers.errors import Rejected
 from worker import mail
 from worker.task import Task
 
+ANNOUNCED_AT_ONCE: Final = 500
+"""People who are told in one transaction that something is there again."""
+
 _FALLBACK_DOMAIN: Final = "mallgram.invalid"
 
 log = get_logger(__name__)
@@ -57,10 +60,24 @@ def send_email(task: Task, *, email_id: str) -> None:
     log.info("email.sent", template=email["template"], language=email["language"])
 
 
+def announce_stock(task: Task, *, listing_id: str) -> None:
+    """Tell people who wait for a listing that it is there again, each once.
+
+    One batch a row of work: who was told is noted in the transaction that asks for the next batch,
+    so a run that dies loses nobody and tells nobody twice.
+    """
+    answer: dict[str, Any] = task.database.call(
+        "announce_stock", listing_id=listing_id, batch=ANNOUNCED_AT_ONCE
+    )
+    log.info("stock.announced", listing_id=listing_id, people=answer["announced"])
+
+
 def _page(data: dict[str, Any]) -> str:
     """The frontend's page of what a mail speaks of."""
     if data.get("exception_id"):
         return f"/admin/exceptions/{data['exception_id']}"
+    if data.get("product_id"):
+        return f"/products/{data['product_id']}"
     return f"/orders/{data['order_id']}" if data.get("order_id") else ""
 
 

@@ -11,6 +11,8 @@ create table public.product_media (
     alt_fr text,
     width integer,
     height integer,
+    byte_size integer,
+    content_hash text,
     created_at timestamptz not null default now(),
     constraint product_media_points_at_one_product
     check (num_nonnulls(product_id, retailer_product_id) = 1),
@@ -18,7 +20,9 @@ create table public.product_media (
     constraint product_media_storage_path_is_relative
     check (storage_path ~ '^[a-z0-9][a-z0-9/_.-]*$'),
     constraint product_media_texts_are_one_line check (concat(alt, alt_fr) ~ '^[^[:cntrl:]]*$'),
-    constraint product_media_size_positive check (width > 0 and height > 0)
+    constraint product_media_size_positive check (width > 0 and height > 0),
+    constraint product_media_byte_size_positive check (byte_size > 0),
+    constraint product_media_content_hash_is_sha256 check (content_hash ~ '^[0-9a-f]{64}$')
 );
 
 alter table public.product_media enable row level security;
@@ -27,10 +31,13 @@ create index product_media_product_id_idx on public.product_media (product_id);
 create index product_media_retailer_product_id_idx on public.product_media (retailer_product_id);
 
 comment on table public.product_media is
-'Pictures of a product, in Storage; position 0 is shown first.';
+'Pictures of a product that are in Storage; position 0 is shown first, from 100 on stand the '
+'pictures of single variants.';
 comment on column public.product_media.storage_path is
 'bucket/path: the picture is at /storage/v1/object/public/<storage_path>.';
 comment on column public.product_media.width is 'Pixels.';
+comment on column public.product_media.content_hash is
+'SHA-256 of the file in hexadecimal digits: the same picture twice is known by it.';
 
 create policy select_all on public.product_media for select to anon, authenticated using (true);
 comment on policy select_all on public.product_media is 'Pictures are public.';

@@ -88,6 +88,7 @@ create table public.order_items (
     line_number smallint not null,
     product_id uuid references public.products (id) on delete restrict,
     retailer_product_id uuid references public.products_retailer (id) on delete restrict,
+    variant_id uuid references public.product_variants (id) on delete restrict,
     channel public.product_channel not null generated always as (
         case
             when product_id is not null then 'retail'::public.product_channel
@@ -119,10 +120,13 @@ create index order_items_product_id_idx on public.order_items (product_id)
 where product_id is not null;
 create index order_items_retailer_product_id_idx on public.order_items (retailer_product_id)
 where retailer_product_id is not null;
+create index order_items_variant_id_idx on public.order_items (variant_id)
+where variant_id is not null;
 create index order_items_currency_idx on public.order_items (currency);
 
 comment on table public.order_items is
-'Lines of orders, as they were charged: names and prices are copies, never look-ups.';
+'Lines of orders, as they were charged: names (a variant''s with what was chosen) and prices are '
+'copies, never look-ups.';
 comment on column public.order_items.discount_amount is
 'The line''s share of the order''s discount; the shares sum to orders.discount_amount.';
 comment on column public.order_items.tax_amount is

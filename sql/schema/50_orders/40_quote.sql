@@ -16,13 +16,48 @@ create type private.quote as (
 comment on type private.quote is
 'What lines cost in a country: every amount in currency, tax included in the others.';
 
+create or replace function private.discount_room(lines private.order_line [], country text)
+returns numeric
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    return (
+        select
+            coalesce(
+                sum(
+                    l.quantity * greatest(
+                        l.unit_price - coalesce(
+                            private.round_price(
+                                f.amount * coalesce(v.price_ratio, 1), l.currency
+                            ), 0
+                        ), 0
+                    )
+                ), 0
+            )
+        from unnest(discount_room.lines) as l
+        left join private.price_floors as f
+            on l.listing_id = f.listing_id and f.country = discount_room.country
+        left join public.product_variants as v on l.variant_id = v.id
+        where l.problem is null
+    );
+end
+$$;
+
+revoke all on function private.discount_room(private.order_line [], text) from public;
+
+comment on function private.discount_room(private.order_line [], text) is
+'What a promo code can take off lines at most before they are sold below their floors.';
+
 create or replace function private.compute_quote(
     user_id uuid,
     listing_ids uuid [],
     channels public.product_channel [],
     quantities integer [],
     country text,
-    promo_code text
+    promo_code text,
+    variant_ids uuid []
 )
 returns private.quote
 language plpgsql
@@ -48,7 +83,7 @@ begin
     into v_quote.lines, v_quote.subtotal
     from private.price_lines(
         compute_quote.listing_ids, compute_quote.channels, compute_quote.quantities,
-        compute_quote.country
+        compute_quote.country, compute_quote.variant_ids
     ) as l;
 
     v_quote.discount := 0;
@@ -60,7 +95,10 @@ begin
         v_quote.promo_code_id := v_promo.promo_code_id;
         v_quote.promo_code := v_promo.promo_code;
         v_quote.promo_problem := v_promo.problem;
-        v_quote.discount := coalesce(v_promo.discount, 0);
+        -- No code takes an order below what its pieces may be sold for.
+        v_quote.discount := least(
+            coalesce(v_promo.discount, 0), private.discount_room(v_quote.lines, v_quote.country)
+        );
     end if;
 
     select
@@ -88,6 +126,20 @@ begin
         v_quote.total * v_tax_rate / (1 + v_tax_rate), v_quote.currency
     ), 0);
     return v_quote;
+end
+$$;
+
+create or replace function private.variant_key(variant_id uuid)
+returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+    if variant_key.variant_id is null then
+        return '{}'::jsonb;
+    end if;
+    return jsonb_build_object('variant_id', variant_key.variant_id);
 end
 $$;
 
@@ -120,7 +172,7 @@ as $$
                                 'subtotal', l.quantity * l.unit_price,
                                 'available', l.available,
                                 'problem', l.problem
-                            )
+                            ) || private.variant_key(l.variant_id)
                             order by l.line_number
                         )
                     from unnest(quote_as_json.quote.lines) as l
@@ -138,15 +190,18 @@ as $$
 $$;
 
 revoke all on function private.compute_quote(
-    uuid, uuid [], public.product_channel [], integer [], text, text
+    uuid, uuid [], public.product_channel [], integer [], text, text, uuid []
 ) from public;
 revoke all on function private.quote_as_json(private.quote) from public;
+revoke all on function private.variant_key(uuid) from public;
 
 comment on function private.compute_quote(
-    uuid, uuid [], public.product_channel [], integer [], text, text
+    uuid, uuid [], public.product_channel [], integer [], text, text, uuid []
 ) is
 'Prices lines for a person in a country. A line or promo code that does not hold carries its '
 'problem and counts nothing. Errors: country_unknown, shipping_unavailable.';
+comment on function private.variant_key(uuid) is
+'{variant_id} of a line that names one, {} of any other.';
 comment on function private.quote_as_json(private.quote) is
 'A quote as RPCs answer it: {country, currency, lines, subtotal, promo_code, promo_problem, '
 'discount, shipping, duty, tax (contained), total}.';
@@ -163,6 +218,7 @@ declare
     v_ids uuid [];
     v_channels public.product_channel [];
     v_quantities integer [];
+    v_variants uuid [];
     v_quote private.quote;
     v_changes jsonb;
 begin
@@ -171,15 +227,17 @@ begin
     end if;
     v_cart_id := private.lock_cart(v_user_id);
     select
-        coalesce(array_agg(c.listing_id order by c.created_at, c.listing_id), '{}'),
-        coalesce(array_agg(c.channel order by c.created_at, c.listing_id), '{}'),
-        coalesce(array_agg(c.quantity order by c.created_at, c.listing_id), '{}')
-    into v_ids, v_channels, v_quantities
+        coalesce(array_agg(c.listing_id order by c.created_at, c.line_id), '{}'),
+        coalesce(array_agg(c.channel order by c.created_at, c.line_id), '{}'),
+        coalesce(array_agg(c.quantity order by c.created_at, c.line_id), '{}'),
+        coalesce(array_agg(c.variant_id order by c.created_at, c.line_id), '{}')
+    into v_ids, v_channels, v_quantities, v_variants
     from public.cart_items as c
     where c.cart_id = v_cart_id;
 
     v_quote := private.compute_quote(
-        v_user_id, v_ids, v_channels, v_quantities, quote_cart.country, quote_cart.promo_code
+        v_user_id, v_ids, v_channels, v_quantities, quote_cart.country, quote_cart.promo_code,
+        v_variants
     );
     perform private.count_promo_guess(v_user_id, v_quote.promo_problem);
 
@@ -193,14 +251,14 @@ begin
                     'seen_unit_price', c.seen_unit_price,
                     'unit_price', l.unit_price,
                     'available', l.available
-                )
+                ) || private.variant_key(l.variant_id)
                 order by l.line_number
             ), '[]'
         )
     into v_changes
     from unnest(v_quote.lines) as l
     inner join public.cart_items as c
-        on c.cart_id = v_cart_id and l.listing_id = c.listing_id
+        on c.cart_id = v_cart_id and coalesce(l.variant_id, l.listing_id) = c.line_id
     where l.problem is not null
         or c.seen_currency = l.currency and c.seen_unit_price is distinct from l.unit_price;
 
@@ -208,7 +266,7 @@ begin
     set seen_unit_price = l.unit_price, seen_currency = l.currency
     from unnest(v_quote.lines) as l
     where c.cart_id = v_cart_id
-        and c.listing_id = l.listing_id
+        and c.line_id = coalesce(l.variant_id, l.listing_id)
         and l.unit_price is not null
         and (c.seen_unit_price, c.seen_currency) is distinct from (l.unit_price, l.currency);
 

@@ -153,6 +153,7 @@ declare
     v_ids uuid [];
     v_channels public.product_channel [];
     v_quantities integer [];
+    v_variants uuid [];
     v_quote private.quote;
     v_line private.order_line;
     v_discounts numeric [];
@@ -173,14 +174,15 @@ begin
     if place_order.items is null then
         v_cart_id := private.lock_cart(v_user_id);
         select
-            array_agg(c.listing_id order by c.created_at, c.listing_id),
-            array_agg(c.channel order by c.created_at, c.listing_id),
-            array_agg(c.quantity order by c.created_at, c.listing_id)
-        into v_ids, v_channels, v_quantities
+            array_agg(c.listing_id order by c.created_at, c.line_id),
+            array_agg(c.channel order by c.created_at, c.line_id),
+            array_agg(c.quantity order by c.created_at, c.line_id),
+            array_agg(c.variant_id order by c.created_at, c.line_id)
+        into v_ids, v_channels, v_quantities, v_variants
         from public.cart_items as c
         where c.cart_id = v_cart_id;
     else
-        select i.* into v_ids, v_channels, v_quantities
+        select i.* into v_ids, v_channels, v_quantities, v_variants
         from private.read_items(place_order.items) as i;
     end if;
     if v_ids is null then
@@ -195,7 +197,8 @@ begin
     for no key update;
 
     v_quote := private.compute_quote(
-        v_user_id, v_ids, v_channels, v_quantities, place_order.country, place_order.promo_code
+        v_user_id, v_ids, v_channels, v_quantities, place_order.country, place_order.promo_code,
+        v_variants
     );
     foreach v_line in array v_quote.lines loop
         if v_line.problem is not null then
@@ -247,21 +250,31 @@ begin
     returning o.* into v_order;
 
     insert into public.order_items (
-        order_id, user_id, line_number, product_id, retailer_product_id, name, name_fr, quantity,
-        unit_price, discount_amount, tax_amount, currency
+        order_id, user_id, line_number, product_id, retailer_product_id, variant_id, name, name_fr,
+        quantity, unit_price, discount_amount, tax_amount, currency
     )
     select
         v_order.id, v_user_id, l.line_number,
         case when l.channel = 'retail' then l.listing_id end,
         case when l.channel = 'wholesale' then l.listing_id end,
-        l.name, l.name_fr, l.quantity, l.unit_price,
+        l.variant_id, l.name, l.name_fr, l.quantity, l.unit_price,
         v_discounts[l.line_number], v_taxes[l.line_number], v_quote.currency
     from unnest(v_quote.lines) as l;
 
     update public.product_stock as s
     set reserved = s.reserved + l.quantity, updated_at = now()
-    from unnest(v_quote.lines) as l
+    from (
+        select n.listing_id, sum(n.quantity)::integer as quantity
+        from unnest(v_quote.lines) as n
+        group by n.listing_id
+    ) as l
     where s.listing_id = l.listing_id;
+    if array_remove(v_variants, null) <> '{}' then
+        update public.product_variants as v
+        set reserved = v.reserved + l.quantity
+        from unnest(v_quote.lines) as l
+        where v.id = l.variant_id;
+    end if;
 
     if v_cart_id is not null then
         delete from public.cart_items as c where c.cart_id = v_cart_id;
@@ -315,12 +328,13 @@ to authenticated;
 
 comment on function public.place_order(text, text, jsonb, text, jsonb, numeric) is
 'Places an order in one transaction: prices it, holds stock and promo use for 30 minutes, returns '
-'the order. items [{product_id, channel, quantity}], null = the cart. address {id} or {'
-'recipient_name, phone, city, line1 | landmark | district, …}. The same idempotency_key and body '
+'the order. items [{product_id, channel, quantity, variant_id?}], null = the cart. address {id} or '
+'{recipient_name, phone, city, line1 | landmark | district, …}. The same idempotency_key and body '
 'answer the same again. Errors: authentication_required, idempotency_key_invalid, '
 'idempotency_key_reused, cart_empty, order_items_invalid, quantity_invalid, product_not_found, '
-'product_not_sold_in_country, quantity_below_minimum, quantity_above_maximum, '
-'quantity_not_in_steps, stock_insufficient, country_unknown, shipping_unavailable, '
+'variant_not_found, variant_required (a product with variants of different prices), '
+'product_not_sold_in_country, quantity_below_minimum, quantity_above_maximum (of a product in all '
+'its lines), quantity_not_in_steps, stock_insufficient, country_unknown, shipping_unavailable, '
 'address_invalid, address_not_found, address_country_mismatch, card_number_refused, '
 'promo_code_* (as check_promo_code), '
 'total_changed (details hold the new quote), order_total_too_small, rate_limit_exceeded.';

@@ -25,10 +25,10 @@ begin
     returning o.* into strict v_order;
 
     update public.product_stock as s
-    set reserved = s.reserved - i.quantity, updated_at = now()
-    from public.order_items as i
-    where i.order_id = release_order.order_id
-        and s.listing_id = coalesce(i.product_id, i.retailer_product_id);
+    set reserved = s.reserved - l.quantity, updated_at = now()
+    from private.ordered_pieces(release_order.order_id) as l
+    where s.listing_id = l.listing_id;
+    perform private.count_variants(release_order.order_id, 0, -1);
 
     if v_order.promo_code_id is not null then
         perform private.release_promo_code(v_order.promo_code_id);

@@ -1,7 +1,7 @@
 -- What no order, line or event can be, whoever writes it: every constraint of the three tables.
 begin;
 \ir ../_helpers.psql
-select plan(50);
+select plan(51);
 
 -- given an order of two lines with a code
 select tests.make_user('amina', 'fr', 'CM');
@@ -109,6 +109,9 @@ insert into tests.breaks values
     'where id = tests.id(''shoe'')', 'a product deleted under an order'),
 ('order_items', 'order_items_retailer_product_id_fkey', 'delete from public.products_retailer '
     'where id = tests.id(''box'')', 'a wholesale product deleted under an order'),
+('order_items', 'order_items_variant_id_fkey', 'update public.order_items set '
+    'variant_id = gen_random_uuid() where order_id = tests.id(''second'')',
+    'a line of a variant that is not there'),
 ('order_items', 'order_items_currency_fkey', 'update public.order_items set currency = ''NGN'' '
     'where order_id = tests.id(''second'')', 'a line in a currency the shop does not know'),
 
