@@ -6,6 +6,7 @@ from flask import Flask, Response, g, request
 
 from edge_workers.auth_client import new_auth_http_client
 from edge_workers.cache import Cache
+from edge_workers.catalogue_version import CatalogueVersion
 from edge_workers.config import Settings, load_settings
 from edge_workers.db import Database
 from edge_workers.errors import ErrorTexts
@@ -82,6 +83,9 @@ def _build_parts(settings: Settings) -> Parts:
         http=http,
         auth_http=new_auth_http_client(),
         cache=Cache(settings.redis_url.get_secret_value() if settings.redis_url else None),
+        catalogue_version=CatalogueVersion(
+            lambda: int(database.call("catalogue_version")["version"])
+        ),
         tokens=TokenVerifier(
             secret=secret.get_secret_value() if secret else None,
             jwks_url=settings.supabase_jwks_url,

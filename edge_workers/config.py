@@ -149,19 +149,43 @@ class Settings(BaseSettings):
     smtp_ca_file: str | None = None
     from_email: str | None = None
 
-    # Suppliers and AI.
+    # Suppliers, exchange rates and AI.
     alibaba_api_key: SecretStr | None = None
+    """The app key of Alibaba.com's open platform."""
     alibaba_api_secret: SecretStr | None = None
-    alibaba_base_url: BaseUrl | None = None
+    alibaba_base_url: BaseUrl = "https://openapi-api.alibaba.com"
+    alibaba_consent_url: BaseUrl = "https://openapi-auth.alibaba.com/oauth/authorize"
+    """Where a person lets the shop act for the buyer's account."""
     aliexpress_api_key: SecretStr | None = None
-    aliexpress_base_url: BaseUrl | None = None
+    """The app key of AliExpress' open platform."""
+    aliexpress_api_secret: SecretStr | None = None
+    aliexpress_base_url: BaseUrl = "https://api-sg.aliexpress.com"
+    supplier_calls_per_second: float = Field(default=1.0, gt=0, le=100_000)
+    """Of all processes together, to each supplier platform; more leads to a ban over there."""
+    supplier_timeout_seconds: float = Field(default=15.0, gt=0, le=60)
+    supplier_picture_hosts: Annotated[tuple[str, ...], NoDecode] = (
+        "alicdn.com",
+        "aliexpress-media.com",
+    )
+    """Hosts, with those below them, whose pictures are copied; comma separated."""
+    open_exchange_rates_app_id: SecretStr | None = None
+    """Without it the free sources are asked alone."""
+    open_exchange_rates_base_url: BaseUrl = "https://openexchangerates.org"
+    frankfurter_base_url: BaseUrl = "https://api.frankfurter.dev"
+    ecb_base_url: BaseUrl = "https://www.ecb.europa.eu"
+    rate_timeout_seconds: float = Field(default=10.0, gt=0, le=30)
+    """How long a source of exchange rates may take to answer."""
     openai_api_key: SecretStr | None = None
+    openai_base_url: BaseUrl = "https://api.openai.com/v1"
+    embeddings_model: str | None = None
+    """What turns texts into vectors for search, `text-embedding-3-small` say; None: words alone."""
 
     @field_validator(
         "cors_origins",
         "paygate_approved_codes",
         "payfast_source_hosts",
         "payfast_source_networks",
+        "supplier_picture_hosts",
         mode="before",
     )
     @classmethod

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import httpx
 
     from edge_workers.cache import Cache
+    from edge_workers.catalogue_version import CatalogueVersion
     from edge_workers.config import Settings
     from edge_workers.db import Database
     from edge_workers.errors import ErrorTexts
@@ -34,6 +35,7 @@ class Parts:
     auth_http: httpx.Client
     """For Supabase Auth."""
     cache: Cache
+    catalogue_version: CatalogueVersion
     tokens: TokenVerifier
     texts: ErrorTexts
     inbox: Inbox

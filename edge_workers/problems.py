@@ -48,6 +48,7 @@ _FIELD_OF_CODE: Final = {
     "saved_method_not_found": "saved_method_id",
     "stock_insufficient": "items",
     "total_changed": "expected_total",
+    "variant_required": "items",
 }
 _FIELD_IN_CODE: Final = re.compile(
     r"^(country|language|sort|page_size|cursor|idempotency_key|reason|promo_code|address|channel)_"
@@ -174,10 +175,10 @@ def _user_language(error: AppError) -> Language:
         return "en"
     app = parts()
     key = f"language:{caller.user_id}"
-    known = app.cache.get(key, seconds=_USER_LANGUAGE_SECONDS, is_shared=False)
+    known = app.cache.get(key)
     if known is None:
         known = _ask_language(caller.user_id, caller.token)
-        app.cache.put(key, known, seconds=_USER_LANGUAGE_SECONDS, is_shared=False)
+        app.cache.put(key, known, seconds=_USER_LANGUAGE_SECONDS)
     return "fr" if known == b"fr" else "en"
 
 

@@ -78,6 +78,8 @@ class DataApi:
         headers = {
             "apikey": self._anon_key,
             "Authorization": f"Bearer {token or self._anon_key}",
+            # What a gateway on the way has kept may be older than what is asked about here.
+            "Cache-Control": "no-cache",
         }
         if language:
             headers["Accept-Language"] = language

@@ -45,11 +45,12 @@ blueprint = Blueprint("orders", __name__, url_prefix="/api/v1/orders")
 
 
 class Item(Body):
-    """A product and how many of it. Prices come from the database alone."""
+    """A product, or one of its variants, and how many. Prices come from the database alone."""
 
     product_id: UUID
     channel: Channel
     quantity: Quantity
+    variant_id: UUID | None = None
 
 
 class Address(Body):
@@ -163,8 +164,8 @@ class PlacedOrder(BaseModel):
 _COLUMNS: Final = ",".join(Order.model_fields)
 _DETAILS: Final = (
     f"{_COLUMNS},"
-    "items:order_items(line_number,product_id,retailer_product_id,channel,name,name_fr,quantity,"
-    "unit_price,subtotal,discount_amount,tax_amount,currency),"
+    "items:order_items(line_number,product_id,retailer_product_id,variant_id,channel,name,name_fr,"
+    "quantity,unit_price,subtotal,discount_amount,tax_amount,currency),"
     "events:order_events(kind,from_status,to_status,actor_type,note,created_at),"
     "payments(id,gateway,method,status,amount,currency,action,failure_reason,expires_at,paid_at,"
     "created_at)"

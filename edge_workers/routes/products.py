@@ -36,6 +36,7 @@ log = get_logger(__name__)
 blueprint = Blueprint("products", __name__, url_prefix="/api/v1/products")
 
 RECOMMENDATIONS: Final = 4
+PAGE_SIZE: Final = 24
 # Arguments with few values: answers to these alone are worth a place in Redis.
 _SHARED_ARGUMENTS: Final = frozenset(
     {"category", "country", "language", "channel", "in_stock", "sort", "page_size"}
@@ -60,7 +61,7 @@ class ListParameters(Parameters):
     in_stock: bool | None = None
     sort: Sort | None = None
     cursor: Cursor | None = None
-    page_size: Annotated[int, Field(ge=1, le=100)] = 24
+    page_size: Annotated[int, Field(ge=1, le=100)] = PAGE_SIZE
 
 
 class SearchParameters(ListParameters):
@@ -81,7 +82,7 @@ class WholesaleParameters(Parameters):
     in_stock: bool | None = None
     sort: Sort | None = None
     cursor: Cursor | None = None
-    page_size: Annotated[int, Field(ge=1, le=100)] = 24
+    page_size: Annotated[int, Field(ge=1, le=100)] = PAGE_SIZE
 
 
 class ProductParameters(Parameters):
@@ -237,17 +238,21 @@ def _list(args: dict[str, Any]) -> Response:
     return _cached(
         f"products:{urlencode(given)}",
         lambda: exact_json.dumps(_page(_client(None, args["language"]), args)),
-        is_shared=_SHARED_ARGUMENTS.issuperset(given),
+        is_shared=_SHARED_ARGUMENTS.issuperset(given) and args["page_size"] == PAGE_SIZE,
     )
 
 
 def _cached(key: str, build: Callable[[], bytes], *, is_shared: bool = True) -> Response:
-    cache = parts().cache
-    body = cache.get(key, seconds=PUBLIC_SECONDS, is_shared=is_shared)
-    if body is None:
-        body = build()
-        cache.put(key, body, seconds=PUBLIC_SECONDS, is_shared=is_shared)
-    return public_answer(body)
+    app = parts()
+    return public_answer(
+        app.cache.fetch(
+            key,
+            build,
+            version=app.catalogue_version.current(),
+            seconds=PUBLIC_SECONDS,
+            is_shared=is_shared,
+        )
+    )
 
 
 def _client(caller: Identity | None, language: str | None) -> SyncPostgrestClient:
@@ -365,14 +370,17 @@ def _recommend(
         "in_stock": True,
         "page_size": RECOMMENDATIONS * 3,
     }
-    key = f"recommendations:{urlencode({k: str(v) for k, v in args.items() if v is not None})}"
-    body = app.cache.get(key, seconds=_RECOMMENDATION_SECONDS)
-    if body is None:
-        try:
-            body = app.data_api.rpc(_client(None, language), "search_products", args, is_read=True)
-        except AppError as error:
-            log.warning("recommendations.skipped", code=error.code)
-            return []
-        app.cache.put(key, body, seconds=_RECOMMENDATION_SECONDS)
+    try:
+        body = app.cache.fetch(
+            f"recommendations:{urlencode({k: str(v) for k, v in args.items() if v is not None})}",
+            lambda: app.data_api.rpc(
+                _client(None, language), "search_products", args, is_read=True
+            ),
+            version=app.catalogue_version.current(),
+            seconds=_RECOMMENDATION_SECONDS,
+        ).body
+    except AppError as error:
+        log.warning("recommendations.skipped", code=error.code)
+        return []
     rows: list[dict[str, Any]] = exact_json.loads(body)
     return [row for row in rows if row["product_id"] not in shown][:RECOMMENDATIONS]

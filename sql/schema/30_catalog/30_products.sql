@@ -100,6 +100,8 @@ create table public.products_retailer (
         and max_order_quantity between min_order_quantity and 10000
         and bulk_min_quantity >= min_order_quantity
     ),
+    constraint products_retailer_bulk_starts_above_minimum
+    check (bulk_discount_percent = 0 or bulk_min_quantity > min_order_quantity),
     constraint products_retailer_bulk_discount_is_percent
     check (bulk_discount_percent >= 0 and bulk_discount_percent <= 90),
     constraint products_retailer_weight_positive check (weight_grams > 0)
