@@ -24,6 +24,25 @@ from edge_workers.config import Settings
 ROOT = Path(__file__).resolve().parents[1]
 _CODE = re.compile(r">\s*(\d{6})\s*<")
 
+# Folders and files of unit tests that share nothing with the others but the stack's server.
+_APART = (
+    "tests/contracts/",
+    "tests/edge_workers/providers/",
+    "tests/properties/",
+    "tests/worker/jobs/test_pictures.py",
+    "tests/worker/jobs/test_prices.py",
+    "tests/worker/jobs/test_sync.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What goes side by side: the files that stand apart, and all others one after the other."""
+    for item in items:
+        file = item.path.relative_to(ROOT).as_posix()
+        item.add_marker(
+            pytest.mark.xdist_group(file if file.startswith(_APART) else "the stack's rows")
+        )
+
 
 # --- The stack --------------------------------------------------------------------------------
 

@@ -54,12 +54,13 @@ def prove(running: RunningStack, more: list[str]) -> list[str]:
     return [PG_PROVE, "--failures", "--comments", "-d", address, *chosen]
 
 
-def pytest_over(*folders: str) -> Callable[[RunningStack, list[str]], list[str]]:
-    """Pytest over folders, each of which must hold a test."""
+def pytest_over(*folders: str, abreast: int = 0) -> Callable[[RunningStack, list[str]], list[str]]:
+    """Pytest over folders, each of which must hold a test; so many of its groups at a time."""
+    groups = [f"--numprocesses={abreast}", "--dist=loadgroup"] if abreast else []
 
     def command(_running: RunningStack, more: list[str]) -> list[str]:
         files(*(f"{folder}/**/test_*.py" for folder in folders))
-        return [str(PYTHON), "-m", "pytest", "--durations=5", *folders, *more]
+        return [str(PYTHON), "-m", "pytest", "--durations=5", *groups, *folders, *more]
 
     return command
 
@@ -79,13 +80,15 @@ PARTS: Mapping[str, Part] = {
     "db": Part("db", prove, PROVE_COUNT),
     "unit": Part(
         "unit",
-        pytest_over("tests/edge_workers", "tests/worker", "tests/contracts"),
+        pytest_over(
+            "tests/properties", "tests/edge_workers", "tests/worker", "tests/contracts", abreast=3
+        ),
         PYTEST_COUNT,
     ),
     "api": Part("api", node_tests, NODE_COUNT),
     "e2e": Part(
         "e2e",
-        pytest_over("tests/journeys", "tests/properties", "tests/concurrency", "tests/faults"),
+        pytest_over("tests/journeys", "tests/concurrency", "tests/faults"),
         PYTEST_COUNT,
     ),
     "soak": Part("soak", soak, PYTEST_COUNT),

@@ -51,7 +51,7 @@ MUTANTS = {
     ),
     "stock is never given back": Mutant(
         "private.release_order",
-        "set reserved = s.reserved - i.quantity",
+        "set reserved = s.reserved - l.quantity",
         "set reserved = s.reserved",
         "broken after a commit",
     ),
