@@ -155,14 +155,14 @@ isOneToOne: true
                   ]
                 },"cart_items": {
                   Row: {
-                    "cart_id": string,"channel": Database["public"]['Enums']["product_channel"],"created_at": string,"listing_id": string,"product_id": string | null,"quantity": number,"retailer_product_id": string | null,"seen_currency": string | null,"seen_unit_price": number | null,"updated_at": string,"user_id": string
+                    "cart_id": string,"channel": Database["public"]['Enums']["product_channel"],"created_at": string,"line_id": string,"listing_id": string,"product_id": string | null,"quantity": number,"retailer_product_id": string | null,"seen_currency": string | null,"seen_unit_price": number | null,"updated_at": string,"user_id": string,"variant_id": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "cart_id": string,"channel"?: never,"created_at"?: string,"listing_id"?: never,"product_id"?: string | null,"quantity": number,"retailer_product_id"?: string | null,"seen_currency"?: string | null,"seen_unit_price"?: number | null,"updated_at"?: string,"user_id"?: string
+                    "cart_id": string,"channel"?: never,"created_at"?: string,"line_id"?: never,"listing_id"?: never,"product_id"?: string | null,"quantity": number,"retailer_product_id"?: string | null,"seen_currency"?: string | null,"seen_unit_price"?: number | null,"updated_at"?: string,"user_id"?: string,"variant_id"?: string | null
                   }
                   Update: {
-                    "cart_id"?: string,"channel"?: never,"created_at"?: string,"listing_id"?: never,"product_id"?: string | null,"quantity"?: number,"retailer_product_id"?: string | null,"seen_currency"?: string | null,"seen_unit_price"?: number | null,"updated_at"?: string,"user_id"?: string
+                    "cart_id"?: string,"channel"?: never,"created_at"?: string,"line_id"?: never,"listing_id"?: never,"product_id"?: string | null,"quantity"?: number,"retailer_product_id"?: string | null,"seen_currency"?: string | null,"seen_unit_price"?: number | null,"updated_at"?: string,"user_id"?: string,"variant_id"?: string | null
                   }
                   Relationships: [
                     {
@@ -194,6 +194,12 @@ isOneToOne: false
       columns: ["user_id"]
 isOneToOne: false
       referencedRelation: "users"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "cart_items_variant_id_fkey"
+      columns: ["variant_id"]
+isOneToOne: false
+      referencedRelation: "product_variants"
       referencedColumns: ["id"]
     }
                   ]
@@ -345,14 +351,14 @@ isOneToOne: false
                   ]
                 },"order_items": {
                   Row: {
-                    "channel": Database["public"]['Enums']["product_channel"],"currency": string,"discount_amount": number,"id": string,"line_number": number,"name": string,"name_fr": string | null,"order_id": string,"product_id": string | null,"quantity": number,"retailer_product_id": string | null,"subtotal": number | null,"tax_amount": number,"unit_price": number,"user_id": string
+                    "channel": Database["public"]['Enums']["product_channel"],"currency": string,"discount_amount": number,"id": string,"line_number": number,"name": string,"name_fr": string | null,"order_id": string,"product_id": string | null,"quantity": number,"retailer_product_id": string | null,"subtotal": number | null,"tax_amount": number,"unit_price": number,"user_id": string,"variant_id": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "channel"?: never,"currency": string,"discount_amount"?: number,"id"?: string,"line_number": number,"name": string,"name_fr"?: string | null,"order_id": string,"product_id"?: string | null,"quantity": number,"retailer_product_id"?: string | null,"subtotal"?: never,"tax_amount"?: number,"unit_price": number,"user_id": string
+                    "channel"?: never,"currency": string,"discount_amount"?: number,"id"?: string,"line_number": number,"name": string,"name_fr"?: string | null,"order_id": string,"product_id"?: string | null,"quantity": number,"retailer_product_id"?: string | null,"subtotal"?: never,"tax_amount"?: number,"unit_price": number,"user_id": string,"variant_id"?: string | null
                   }
                   Update: {
-                    "channel"?: never,"currency"?: string,"discount_amount"?: number,"id"?: string,"line_number"?: number,"name"?: string,"name_fr"?: string | null,"order_id"?: string,"product_id"?: string | null,"quantity"?: number,"retailer_product_id"?: string | null,"subtotal"?: never,"tax_amount"?: number,"unit_price"?: number,"user_id"?: string
+                    "channel"?: never,"currency"?: string,"discount_amount"?: number,"id"?: string,"line_number"?: number,"name"?: string,"name_fr"?: string | null,"order_id"?: string,"product_id"?: string | null,"quantity"?: number,"retailer_product_id"?: string | null,"subtotal"?: never,"tax_amount"?: number,"unit_price"?: number,"user_id"?: string,"variant_id"?: string | null
                   }
                   Relationships: [
                     {
@@ -384,6 +390,12 @@ isOneToOne: false
       columns: ["user_id"]
 isOneToOne: false
       referencedRelation: "users"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "order_items_variant_id_fkey"
+      columns: ["variant_id"]
+isOneToOne: false
+      referencedRelation: "product_variants"
       referencedColumns: ["id"]
     }
                   ]
@@ -509,6 +521,44 @@ isOneToOne: false
       referencedColumns: ["id"]
     }
                   ]
+                },"price_history": {
+                  Row: {
+                    "amount": number | null,"changed_at": string,"country": string,"currency": string,"id": string,"listing_id": string,"previous_amount": number | null,"product_id": string | null,"retailer_product_id": string | null,"source": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "amount"?: number | null,"changed_at"?: string,"country": string,"currency": string,"id"?: string,"listing_id"?: never,"previous_amount"?: number | null,"product_id"?: string | null,"retailer_product_id"?: string | null,"source": string
+                  }
+                  Update: {
+                    "amount"?: number | null,"changed_at"?: string,"country"?: string,"currency"?: string,"id"?: string,"listing_id"?: never,"previous_amount"?: number | null,"product_id"?: string | null,"retailer_product_id"?: string | null,"source"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "price_history_country_fkey"
+      columns: ["country"]
+isOneToOne: false
+      referencedRelation: "countries"
+      referencedColumns: ["code"]
+    },{
+      foreignKeyName: "price_history_currency_fkey"
+      columns: ["currency"]
+isOneToOne: false
+      referencedRelation: "currencies"
+      referencedColumns: ["code"]
+    },{
+      foreignKeyName: "price_history_product_id_fkey"
+      columns: ["product_id"]
+isOneToOne: false
+      referencedRelation: "products"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "price_history_retailer_product_id_fkey"
+      columns: ["retailer_product_id"]
+isOneToOne: false
+      referencedRelation: "products_retailer"
+      referencedColumns: ["id"]
+    }
+                  ]
                 },"price_tiers": {
                   Row: {
                     "discount_percent": number,"id": string,"quantities": unknown,"retailer_product_id": string
@@ -531,14 +581,14 @@ isOneToOne: false
                   ]
                 },"product_media": {
                   Row: {
-                    "alt": string | null,"alt_fr": string | null,"created_at": string,"height": number | null,"id": string,"listing_id": string,"position": number,"product_id": string | null,"retailer_product_id": string | null,"storage_path": string,"width": number | null
+                    "alt": string | null,"alt_fr": string | null,"byte_size": number | null,"content_hash": string | null,"created_at": string,"height": number | null,"id": string,"listing_id": string,"position": number,"product_id": string | null,"retailer_product_id": string | null,"storage_path": string,"width": number | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "alt"?: string | null,"alt_fr"?: string | null,"created_at"?: string,"height"?: number | null,"id"?: string,"listing_id"?: never,"position"?: number,"product_id"?: string | null,"retailer_product_id"?: string | null,"storage_path": string,"width"?: number | null
+                    "alt"?: string | null,"alt_fr"?: string | null,"byte_size"?: number | null,"content_hash"?: string | null,"created_at"?: string,"height"?: number | null,"id"?: string,"listing_id"?: never,"position"?: number,"product_id"?: string | null,"retailer_product_id"?: string | null,"storage_path": string,"width"?: number | null
                   }
                   Update: {
-                    "alt"?: string | null,"alt_fr"?: string | null,"created_at"?: string,"height"?: number | null,"id"?: string,"listing_id"?: never,"position"?: number,"product_id"?: string | null,"retailer_product_id"?: string | null,"storage_path"?: string,"width"?: number | null
+                    "alt"?: string | null,"alt_fr"?: string | null,"byte_size"?: number | null,"content_hash"?: string | null,"created_at"?: string,"height"?: number | null,"id"?: string,"listing_id"?: never,"position"?: number,"product_id"?: string | null,"retailer_product_id"?: string | null,"storage_path"?: string,"width"?: number | null
                   }
                   Relationships: [
                     {
@@ -557,17 +607,23 @@ isOneToOne: false
                   ]
                 },"product_prices": {
                   Row: {
-                    "amount": number,"country": string,"currency": string,"listing_id": string,"product_id": string | null,"retailer_product_id": string | null,"source": string,"updated_at": string
+                    "amount": number,"category_id": string,"channel": Database["public"]['Enums']["product_channel"],"country": string,"currency": string,"is_held": boolean,"is_listed": boolean,"listed_at": string,"listing_id": string,"product_id": string | null,"rating": number,"retailer_product_id": string | null,"source": string,"updated_at": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "amount": number,"country": string,"currency": string,"listing_id"?: never,"product_id"?: string | null,"retailer_product_id"?: string | null,"source"?: string,"updated_at"?: string
+                    "amount": number,"category_id": string,"channel"?: never,"country": string,"currency": string,"is_held"?: boolean,"is_listed"?: boolean,"listed_at"?: string,"listing_id"?: never,"product_id"?: string | null,"rating"?: number,"retailer_product_id"?: string | null,"source"?: string,"updated_at"?: string
                   }
                   Update: {
-                    "amount"?: number,"country"?: string,"currency"?: string,"listing_id"?: never,"product_id"?: string | null,"retailer_product_id"?: string | null,"source"?: string,"updated_at"?: string
+                    "amount"?: number,"category_id"?: string,"channel"?: never,"country"?: string,"currency"?: string,"is_held"?: boolean,"is_listed"?: boolean,"listed_at"?: string,"listing_id"?: never,"product_id"?: string | null,"rating"?: number,"retailer_product_id"?: string | null,"source"?: string,"updated_at"?: string
                   }
                   Relationships: [
                     {
+      foreignKeyName: "product_prices_category_id_fkey"
+      columns: ["category_id"]
+isOneToOne: false
+      referencedRelation: "categories"
+      referencedColumns: ["id"]
+    },{
       foreignKeyName: "product_prices_country_fkey"
       columns: ["country"]
 isOneToOne: false
@@ -590,6 +646,76 @@ isOneToOne: false
       columns: ["retailer_product_id"]
 isOneToOne: false
       referencedRelation: "products_retailer"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"product_ratings": {
+                  Row: {
+                    "listing_id": string,"product_id": string | null,"rating": number | null,"retailer_product_id": string | null,"review_count": number,"stars_1": number,"stars_2": number,"stars_3": number,"stars_4": number,"stars_5": number,"updated_at": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "listing_id"?: never,"product_id"?: string | null,"rating"?: never,"retailer_product_id"?: string | null,"review_count"?: never,"stars_1"?: number,"stars_2"?: number,"stars_3"?: number,"stars_4"?: number,"stars_5"?: number,"updated_at"?: string
+                  }
+                  Update: {
+                    "listing_id"?: never,"product_id"?: string | null,"rating"?: never,"retailer_product_id"?: string | null,"review_count"?: never,"stars_1"?: number,"stars_2"?: number,"stars_3"?: number,"stars_4"?: number,"stars_5"?: number,"updated_at"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "product_ratings_product_id_fkey"
+      columns: ["product_id"]
+isOneToOne: false
+      referencedRelation: "products"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "product_ratings_retailer_product_id_fkey"
+      columns: ["retailer_product_id"]
+isOneToOne: false
+      referencedRelation: "products_retailer"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"product_reviews": {
+                  Row: {
+                    "author_name": string | null,"body": string | null,"channel": Database["public"]['Enums']["product_channel"],"created_at": string,"id": string,"language": string,"listing_id": string,"moderated_at": string | null,"moderated_by": string | null,"note": string | null,"order_item_id": string,"product_id": string | null,"rating": number,"retailer_product_id": string | null,"status": Database["public"]['Enums']["review_status"],"title": string | null,"updated_at": string,"user_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "author_name"?: string | null,"body"?: string | null,"channel"?: never,"created_at"?: string,"id"?: string,"language": string,"listing_id"?: never,"moderated_at"?: string | null,"moderated_by"?: string | null,"note"?: string | null,"order_item_id": string,"product_id"?: string | null,"rating": number,"retailer_product_id"?: string | null,"status"?: Database["public"]['Enums']["review_status"],"title"?: string | null,"updated_at"?: string,"user_id": string
+                  }
+                  Update: {
+                    "author_name"?: string | null,"body"?: string | null,"channel"?: never,"created_at"?: string,"id"?: string,"language"?: string,"listing_id"?: never,"moderated_at"?: string | null,"moderated_by"?: string | null,"note"?: string | null,"order_item_id"?: string,"product_id"?: string | null,"rating"?: number,"retailer_product_id"?: string | null,"status"?: Database["public"]['Enums']["review_status"],"title"?: string | null,"updated_at"?: string,"user_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "product_reviews_moderated_by_fkey"
+      columns: ["moderated_by"]
+isOneToOne: false
+      referencedRelation: "users"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "product_reviews_order_item_id_fkey"
+      columns: ["order_item_id"]
+isOneToOne: true
+      referencedRelation: "order_items"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "product_reviews_product_id_fkey"
+      columns: ["product_id"]
+isOneToOne: false
+      referencedRelation: "products"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "product_reviews_retailer_product_id_fkey"
+      columns: ["retailer_product_id"]
+isOneToOne: false
+      referencedRelation: "products_retailer"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "product_reviews_user_id_fkey"
+      columns: ["user_id"]
+isOneToOne: false
+      referencedRelation: "users"
       referencedColumns: ["id"]
     }
                   ]
@@ -619,16 +745,80 @@ isOneToOne: false
       referencedColumns: ["id"]
     }
                   ]
-                },"products": {
+                },"product_variants": {
                   Row: {
-                    "category_id": string,"created_at": string,"currency": string,"description": string | null,"description_fr": string | null,"external_id": string | null,"id": string,"is_active": boolean,"is_retailer": boolean,"max_order_quantity": number,"name": string,"name_fr": string | null,"price_mallgram": number,"review_count": number,"search_en": unknown,"search_fr": unknown,"seller_rating": number | null,"supplier_id": string | null,"updated_at": string,"weight_grams": number | null
+                    "created_at": string,"external_id": string,"id": string,"is_active": boolean,"listing_id": string,"media_id": string | null,"on_hand": number | null,"options": NonNullable<Json>,"options_fr": Json | null,"position": number,"price_ratio": number,"product_id": string | null,"reserved": number,"retailer_product_id": string | null,"updated_at": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "category_id": string,"created_at"?: string,"currency"?: string,"description"?: string | null,"description_fr"?: string | null,"external_id"?: string | null,"id"?: string,"is_active"?: boolean,"is_retailer"?: boolean,"max_order_quantity"?: number,"name": string,"name_fr"?: string | null,"price_mallgram": number,"review_count"?: number,"search_en"?: never,"search_fr"?: never,"seller_rating"?: number | null,"supplier_id"?: string | null,"updated_at"?: string,"weight_grams"?: number | null
+                    "created_at"?: string,"external_id": string,"id"?: string,"is_active"?: boolean,"listing_id"?: never,"media_id"?: string | null,"on_hand"?: number | null,"options"?: NonNullable<Json>,"options_fr"?: Json | null,"position"?: number,"price_ratio"?: number,"product_id"?: string | null,"reserved"?: number,"retailer_product_id"?: string | null,"updated_at"?: string
                   }
                   Update: {
-                    "category_id"?: string,"created_at"?: string,"currency"?: string,"description"?: string | null,"description_fr"?: string | null,"external_id"?: string | null,"id"?: string,"is_active"?: boolean,"is_retailer"?: boolean,"max_order_quantity"?: number,"name"?: string,"name_fr"?: string | null,"price_mallgram"?: number,"review_count"?: number,"search_en"?: never,"search_fr"?: never,"seller_rating"?: number | null,"supplier_id"?: string | null,"updated_at"?: string,"weight_grams"?: number | null
+                    "created_at"?: string,"external_id"?: string,"id"?: string,"is_active"?: boolean,"listing_id"?: never,"media_id"?: string | null,"on_hand"?: number | null,"options"?: NonNullable<Json>,"options_fr"?: Json | null,"position"?: number,"price_ratio"?: number,"product_id"?: string | null,"reserved"?: number,"retailer_product_id"?: string | null,"updated_at"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "product_variants_media_id_fkey"
+      columns: ["media_id"]
+isOneToOne: false
+      referencedRelation: "product_media"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "product_variants_product_id_fkey"
+      columns: ["product_id"]
+isOneToOne: false
+      referencedRelation: "products"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "product_variants_retailer_product_id_fkey"
+      columns: ["retailer_product_id"]
+isOneToOne: false
+      referencedRelation: "products_retailer"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"product_views": {
+                  Row: {
+                    "channel": Database["public"]['Enums']["product_channel"],"created_at": string,"listing_id": string,"product_id": string | null,"retailer_product_id": string | null,"user_id": string,"view_count": number,"viewed_at": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "channel"?: never,"created_at"?: string,"listing_id"?: never,"product_id"?: string | null,"retailer_product_id"?: string | null,"user_id": string,"view_count"?: number,"viewed_at"?: string
+                  }
+                  Update: {
+                    "channel"?: never,"created_at"?: string,"listing_id"?: never,"product_id"?: string | null,"retailer_product_id"?: string | null,"user_id"?: string,"view_count"?: number,"viewed_at"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "product_views_product_id_fkey"
+      columns: ["product_id"]
+isOneToOne: false
+      referencedRelation: "products"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "product_views_retailer_product_id_fkey"
+      columns: ["retailer_product_id"]
+isOneToOne: false
+      referencedRelation: "products_retailer"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "product_views_user_id_fkey"
+      columns: ["user_id"]
+isOneToOne: false
+      referencedRelation: "users"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"products": {
+                  Row: {
+                    "category_id": string,"created_at": string,"currency": string,"description": string | null,"description_fr": string | null,"external_id": string | null,"id": string,"is_active": boolean,"is_retailer": boolean,"max_order_quantity": number,"name": string,"name_fr": string | null,"price_mallgram": number,"review_count": number,"seller_rating": number | null,"supplier_id": string | null,"updated_at": string,"weight_grams": number | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "category_id": string,"created_at"?: string,"currency"?: string,"description"?: string | null,"description_fr"?: string | null,"external_id"?: string | null,"id"?: string,"is_active"?: boolean,"is_retailer"?: boolean,"max_order_quantity"?: number,"name": string,"name_fr"?: string | null,"price_mallgram": number,"review_count"?: number,"seller_rating"?: number | null,"supplier_id"?: string | null,"updated_at"?: string,"weight_grams"?: number | null
+                  }
+                  Update: {
+                    "category_id"?: string,"created_at"?: string,"currency"?: string,"description"?: string | null,"description_fr"?: string | null,"external_id"?: string | null,"id"?: string,"is_active"?: boolean,"is_retailer"?: boolean,"max_order_quantity"?: number,"name"?: string,"name_fr"?: string | null,"price_mallgram"?: number,"review_count"?: number,"seller_rating"?: number | null,"supplier_id"?: string | null,"updated_at"?: string,"weight_grams"?: number | null
                   }
                   Relationships: [
                     {
@@ -653,14 +843,14 @@ isOneToOne: false
                   ]
                 },"products_retailer": {
                   Row: {
-                    "bulk_discount_percent": number,"bulk_min_quantity": number,"category_id": string,"created_at": string,"currency": string,"description": string | null,"description_fr": string | null,"external_id": string | null,"id": string,"is_active": boolean,"is_retailer": boolean,"max_order_quantity": number,"min_order_quantity": number,"name": string,"name_fr": string | null,"order_increment": number,"price_mallgram": number,"review_count": number,"search_en": unknown,"search_fr": unknown,"seller_rating": number | null,"supplier_id": string | null,"updated_at": string,"weight_grams": number | null
+                    "bulk_discount_percent": number,"bulk_min_quantity": number,"category_id": string,"created_at": string,"currency": string,"description": string | null,"description_fr": string | null,"external_id": string | null,"id": string,"is_active": boolean,"is_retailer": boolean,"max_order_quantity": number,"min_order_quantity": number,"name": string,"name_fr": string | null,"order_increment": number,"price_mallgram": number,"review_count": number,"seller_rating": number | null,"supplier_id": string | null,"updated_at": string,"weight_grams": number | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "bulk_discount_percent"?: number,"bulk_min_quantity"?: number,"category_id": string,"created_at"?: string,"currency"?: string,"description"?: string | null,"description_fr"?: string | null,"external_id"?: string | null,"id"?: string,"is_active"?: boolean,"is_retailer"?: boolean,"max_order_quantity"?: number,"min_order_quantity"?: number,"name": string,"name_fr"?: string | null,"order_increment"?: number,"price_mallgram": number,"review_count"?: number,"search_en"?: never,"search_fr"?: never,"seller_rating"?: number | null,"supplier_id"?: string | null,"updated_at"?: string,"weight_grams"?: number | null
+                    "bulk_discount_percent"?: number,"bulk_min_quantity"?: number,"category_id": string,"created_at"?: string,"currency"?: string,"description"?: string | null,"description_fr"?: string | null,"external_id"?: string | null,"id"?: string,"is_active"?: boolean,"is_retailer"?: boolean,"max_order_quantity"?: number,"min_order_quantity"?: number,"name": string,"name_fr"?: string | null,"order_increment"?: number,"price_mallgram": number,"review_count"?: number,"seller_rating"?: number | null,"supplier_id"?: string | null,"updated_at"?: string,"weight_grams"?: number | null
                   }
                   Update: {
-                    "bulk_discount_percent"?: number,"bulk_min_quantity"?: number,"category_id"?: string,"created_at"?: string,"currency"?: string,"description"?: string | null,"description_fr"?: string | null,"external_id"?: string | null,"id"?: string,"is_active"?: boolean,"is_retailer"?: boolean,"max_order_quantity"?: number,"min_order_quantity"?: number,"name"?: string,"name_fr"?: string | null,"order_increment"?: number,"price_mallgram"?: number,"review_count"?: number,"search_en"?: never,"search_fr"?: never,"seller_rating"?: number | null,"supplier_id"?: string | null,"updated_at"?: string,"weight_grams"?: number | null
+                    "bulk_discount_percent"?: number,"bulk_min_quantity"?: number,"category_id"?: string,"created_at"?: string,"currency"?: string,"description"?: string | null,"description_fr"?: string | null,"external_id"?: string | null,"id"?: string,"is_active"?: boolean,"is_retailer"?: boolean,"max_order_quantity"?: number,"min_order_quantity"?: number,"name"?: string,"name_fr"?: string | null,"order_increment"?: number,"price_mallgram"?: number,"review_count"?: number,"seller_rating"?: number | null,"supplier_id"?: string | null,"updated_at"?: string,"weight_grams"?: number | null
                   }
                   Relationships: [
                     {
@@ -891,17 +1081,53 @@ isOneToOne: false
       referencedColumns: ["code"]
     }
                   ]
+                },"wishlist_items": {
+                  Row: {
+                    "channel": Database["public"]['Enums']["product_channel"],"created_at": string,"listing_id": string,"notified_at": string | null,"product_id": string | null,"retailer_product_id": string | null,"user_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "channel"?: never,"created_at"?: string,"listing_id"?: never,"notified_at"?: string | null,"product_id"?: string | null,"retailer_product_id"?: string | null,"user_id": string
+                  }
+                  Update: {
+                    "channel"?: never,"created_at"?: string,"listing_id"?: never,"notified_at"?: string | null,"product_id"?: string | null,"retailer_product_id"?: string | null,"user_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "wishlist_items_product_id_fkey"
+      columns: ["product_id"]
+isOneToOne: false
+      referencedRelation: "products"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "wishlist_items_retailer_product_id_fkey"
+      columns: ["retailer_product_id"]
+isOneToOne: false
+      referencedRelation: "products_retailer"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "wishlist_items_user_id_fkey"
+      columns: ["user_id"]
+isOneToOne: false
+      referencedRelation: "users"
+      referencedColumns: ["id"]
+    }
+                  ]
                 }
           }
           Views: {
             [_ in never]: never
           }
           Functions: {
-            "add_to_cart":
-{ Args: { "channel": Database["public"]['Enums']["product_channel"],"product_id": string,"quantity": number }; Returns: {
+            "accept_exchange_rate":
+{ Args: { "refusal_id": string }; Returns: Json
+                           },
+"add_to_cart":
+{ Args: { "channel": Database["public"]['Enums']["product_channel"],"product_id": string,"quantity": number,"variant_id"?: string }; Returns: {
               "cart_id": string,
 "channel": Database["public"]['Enums']["product_channel"],
 "created_at": string,
+"line_id": string,
 "listing_id": string,
 "product_id": string | null,
 "quantity": number,
@@ -909,11 +1135,28 @@ isOneToOne: false
 "seen_currency": string | null,
 "seen_unit_price": number | null,
 "updated_at": string,
-"user_id": string
+"user_id": string,
+"variant_id": string | null
             }[]
                           SetofOptions: {
         from: "*"
         to: "cart_items"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
+"add_to_wishlist":
+{ Args: { "channel": Database["public"]['Enums']["product_channel"],"product_id": string }; Returns: {
+              "channel": Database["public"]['Enums']["product_channel"],
+"created_at": string,
+"listing_id": string,
+"notified_at": string | null,
+"product_id": string | null,
+"retailer_product_id": string | null,
+"user_id": string
+            }[]
+                          SetofOptions: {
+        from: "*"
+        to: "wishlist_items"
         isOneToOne: false
         isSetofReturn: true
       } },
@@ -953,6 +1196,14 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"category_counts":
+{ Args: { "channel"?: Database["public"]['Enums']["product_channel"],"country"?: string }; Returns: Database["public"]['CompositeTypes']["category_count"][]
+                          SetofOptions: {
+        from: "*"
+        to: "category_count"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
 "category_tree":
 { Args: { "language"?: string }; Returns: Database["public"]['CompositeTypes']["category_node"][]
                           SetofOptions: {
@@ -963,6 +1214,12 @@ isOneToOne: false
       } },
 "check_promo_code":
 { Args: { "code": string,"country": string }; Returns: Json
+                           },
+"connect_supplier":
+{ Args: { "code": string,"platform": string,"state": string }; Returns: undefined
+                           },
+"delete_review":
+{ Args: { "review_id": string }; Returns: undefined
                            },
 "delete_saved_payment_method":
 { Args: { "id": string }; Returns: boolean
@@ -975,6 +1232,20 @@ isOneToOne: false
         isOneToOne: false
         isSetofReturn: true
       } },
+"explain_price":
+{ Args: { "channel": Database["public"]['Enums']["product_channel"],"country"?: string,"product_id": string,"quantity": number,"variant_id"?: string }; Returns: Json
+                           },
+"list_reviews":
+{ Args: { "cursor"?: string,"page_size"?: number,"product_id": string,"sort"?: string }; Returns: Database["public"]['CompositeTypes']["product_review"][]
+                          SetofOptions: {
+        from: "*"
+        to: "product_review"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
+"map_supplier_category":
+{ Args: { "category_id"?: string,"external_id": string,"platform": string }; Returns: Json
+                           },
 "mark_notifications_read":
 { Args: { "ids": (string)[] }; Returns: {
               "created_at": string,
@@ -995,6 +1266,7 @@ isOneToOne: false
               "cart_id": string,
 "channel": Database["public"]['Enums']["product_channel"],
 "created_at": string,
+"line_id": string,
 "listing_id": string,
 "product_id": string | null,
 "quantity": number,
@@ -1002,11 +1274,28 @@ isOneToOne: false
 "seen_currency": string | null,
 "seen_unit_price": number | null,
 "updated_at": string,
-"user_id": string
+"user_id": string,
+"variant_id": string | null
             }[]
                           SetofOptions: {
         from: "*"
         to: "cart_items"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
+"moderate_review":
+{ Args: { "decision": string,"note"?: string,"review_id": string,"seen_at"?: string }; Returns: Database["public"]['CompositeTypes']["product_review"]
+                          SetofOptions: {
+        from: "*"
+        to: "product_review"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
+"my_reviews":
+{ Args: Record<PropertyKey, never>; Returns: Database["public"]['CompositeTypes']["product_review"][]
+                          SetofOptions: {
+        from: "*"
+        to: "product_review"
         isOneToOne: false
         isSetofReturn: true
       } },
@@ -1054,14 +1343,55 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"price_breaks":
+{ Args: { "channel": Database["public"]['Enums']["product_channel"],"country"?: string,"product_id": string,"variant_id"?: string }; Returns: Database["public"]['CompositeTypes']["price_break"][]
+                          SetofOptions: {
+        from: "*"
+        to: "price_break"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
+"price_rules":
+{ Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"product_facets":
+{ Args: { "category"?: string,"channel"?: Database["public"]['Enums']["product_channel"],"country"?: string,"in_stock"?: boolean,"language"?: string,"max_price"?: number,"min_price"?: number,"min_rating"?: number,"query"?: string }; Returns: Json
+                           },
+"product_page":
+{ Args: { "country"?: string,"language"?: string,"product_id": string }; Returns: Json
+                           },
+"quality_rules":
+{ Args: Record<PropertyKey, never>; Returns: Json
+                           },
 "quote_cart":
 { Args: { "country": string,"promo_code"?: string }; Returns: Json
                            },
+"recently_viewed":
+{ Args: { "country"?: string,"language"?: string,"page_size"?: number }; Returns: Database["public"]['CompositeTypes']["product_listing"][]
+                          SetofOptions: {
+        from: "*"
+        to: "product_listing"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
+"record_product_view":
+{ Args: { "channel": Database["public"]['Enums']["product_channel"],"product_id": string }; Returns: undefined
+                           },
+"record_search":
+{ Args: { "language": string,"query": string,"results": number }; Returns: undefined
+                           },
+"refused_exchange_rates":
+{ Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"release_held_columns":
+{ Args: { "columns": (string)[],"product_id": string }; Returns: Json
+                           },
 "remove_from_cart":
-{ Args: { "channel": Database["public"]['Enums']["product_channel"],"product_id": string }; Returns: {
+{ Args: { "channel": Database["public"]['Enums']["product_channel"],"product_id": string,"variant_id"?: string }; Returns: {
               "cart_id": string,
 "channel": Database["public"]['Enums']["product_channel"],
 "created_at": string,
+"line_id": string,
 "listing_id": string,
 "product_id": string | null,
 "quantity": number,
@@ -1069,7 +1399,8 @@ isOneToOne: false
 "seen_currency": string | null,
 "seen_unit_price": number | null,
 "updated_at": string,
-"user_id": string
+"user_id": string,
+"variant_id": string | null
             }[]
                           SetofOptions: {
         from: "*"
@@ -1077,6 +1408,28 @@ isOneToOne: false
         isOneToOne: false
         isSetofReturn: true
       } },
+"remove_from_wishlist":
+{ Args: { "channel": Database["public"]['Enums']["product_channel"],"product_id": string }; Returns: {
+              "channel": Database["public"]['Enums']["product_channel"],
+"created_at": string,
+"listing_id": string,
+"notified_at": string | null,
+"product_id": string | null,
+"retailer_product_id": string | null,
+"user_id": string
+            }[]
+                          SetofOptions: {
+        from: "*"
+        to: "wishlist_items"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
+"remove_price_rule":
+{ Args: { "id": string }; Returns: Json
+                           },
+"request_sync":
+{ Args: { "platform": string }; Returns: Json
+                           },
 "resolve_exception":
 { Args: { "action": string,"id": string,"note"?: string }; Returns: Database["public"]['CompositeTypes']["payment_exception"]
                           SetofOptions: {
@@ -1084,6 +1437,17 @@ isOneToOne: false
         to: "payment_exception"
         isOneToOne: true
         isSetofReturn: false
+      } },
+"review_sync_run":
+{ Args: { "decision": string,"note"?: string,"run_id": string }; Returns: Json
+                           },
+"reviews":
+{ Args: { "cursor"?: string,"page_size"?: number,"status"?: string }; Returns: Database["public"]['CompositeTypes']["product_review"][]
+                          SetofOptions: {
+        from: "*"
+        to: "product_review"
+        isOneToOne: false
+        isSetofReturn: true
       } },
 "search_products":
 { Args: { "category"?: string,"channel"?: Database["public"]['Enums']["product_channel"],"country"?: string,"cursor"?: string,"in_stock"?: boolean,"language"?: string,"max_price"?: number,"min_price"?: number,"min_rating"?: number,"page_size"?: number,"query"?: string,"sort"?: string }; Returns: Database["public"]['CompositeTypes']["product_listing"][]
@@ -1093,6 +1457,43 @@ isOneToOne: false
         isOneToOne: false
         isSetofReturn: true
       } },
+"set_price":
+{ Args: { "amount": number,"channel": Database["public"]['Enums']["product_channel"],"country": string,"product_id": string }; Returns: Json
+                           },
+"set_price_rule":
+{ Args: { "amount"?: number,"assumed_grams"?: number,"below_cost"?: number,"category"?: string,"channel"?: Database["public"]['Enums']["product_channel"],"component": string,"country"?: string,"currency"?: string,"min_cost"?: number,"note"?: string,"per_kilogram"?: number,"percent"?: number }; Returns: Json
+                           },
+"set_quality_rule":
+{ Args: { "is_enabled": boolean,"maximum": number,"minimum": number,"rule": string }; Returns: Json
+                           },
+"similar_products":
+{ Args: { "country"?: string,"language"?: string,"page_size"?: number,"product_id": string }; Returns: Database["public"]['CompositeTypes']["product_listing"][]
+                          SetofOptions: {
+        from: "*"
+        to: "product_listing"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
+"suggest_products":
+{ Args: { "language"?: string,"prefix": string }; Returns: Database["public"]['CompositeTypes']["product_suggestion"][]
+                          SetofOptions: {
+        from: "*"
+        to: "product_suggestion"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
+"supplier_categories":
+{ Args: { "cursor"?: string,"page_size"?: number,"platform": string,"status"?: string }; Returns: Json
+                           },
+"supplier_connections":
+{ Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"sync_rejections":
+{ Args: { "cursor"?: string,"page_size"?: number,"reason"?: string,"run_id": string }; Returns: Json
+                           },
+"sync_runs":
+{ Args: { "page_size"?: number,"platform"?: string }; Returns: Json
+                           },
 "update_order_address":
 { Args: { "address": Json,"order_id": string }; Returns: {
               "cancel_reason": string | null,
@@ -1128,20 +1529,44 @@ isOneToOne: false
         to: "orders"
         isOneToOne: true
         isSetofReturn: false
+      } },
+"wishlist":
+{ Args: { "country"?: string,"language"?: string }; Returns: Database["public"]['CompositeTypes']["product_listing"][]
+                          SetofOptions: {
+        from: "*"
+        to: "product_listing"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
+"write_review":
+{ Args: { "body"?: string,"language"?: string,"order_item_id": string,"rating": number,"title"?: string }; Returns: Database["public"]['CompositeTypes']["product_review"]
+                          SetofOptions: {
+        from: "*"
+        to: "product_review"
+        isOneToOne: true
+        isSetofReturn: false
       } }
           }
           Enums: {
-            "order_status": "pending"|"paid"|"shipped"|"delivered"|"cancelled","payment_status": "pending"|"processing"|"paid"|"failed"|"cancelled"|"partially_refunded"|"refunded","product_channel": "retail"|"wholesale","refund_status": "pending"|"processing"|"refunded"|"failed"|"cancelled"
+            "order_status": "pending"|"paid"|"shipped"|"delivered"|"cancelled","payment_status": "pending"|"processing"|"paid"|"failed"|"cancelled"|"partially_refunded"|"refunded","product_channel": "retail"|"wholesale","refund_status": "pending"|"processing"|"refunded"|"failed"|"cancelled","review_status": "pending"|"approved"|"rejected"
           }
           CompositeTypes: {
-            "category_node": {
+            "category_count": {
+                        "category": string | null,"products": number | null
+                      },"category_node": {
                         "id": string | null,"parent_id": string | null,"slug": string | null,"name": string | null,"depth": number | null,"path": (string)[] | null,"cursor": string | null
                       },"payment_exception": {
                         "id": string | null,"kind": string | null,"title": string | null,"status": string | null,"age_seconds": number | null,"order_id": string | null,"order_number": string | null,"payment_id": string | null,"refund_id": string | null,"event_id": string | null,"gateway": string | null,"amount": number | null,"currency": string | null,"detail": string | null,"evidence": Json | null,"actions": (string)[] | null,"created_at": string | null,"resolved_at": string | null,"resolved_by": string | null,"resolution": string | null,"note": string | null,"cursor": string | null
                       },"payment_trail_entry": {
                         "at": string | null,"kind": string | null,"actor_type": string | null,"actor_id": string | null,"payment_id": string | null,"refund_id": string | null,"event_id": string | null,"request_id": string | null,"detail": Json | null
+                      },"price_break": {
+                        "min_quantity": number | null,"max_quantity": number | null,"unit_price": number | null,"list_price": number | null,"currency": string | null
                       },"product_listing": {
                         "product_id": string | null,"channel": Database["public"]['Enums']["product_channel"] | null,"name": string | null,"category": string | null,"price": number | null,"currency": string | null,"country": string | null,"rating": number | null,"review_count": number | null,"min_order_quantity": number | null,"in_stock": boolean | null,"image": string | null,"created_at": string | null,"relevance": number | null,"cursor": string | null
+                      },"product_review": {
+                        "review_id": string | null,"product_id": string | null,"channel": Database["public"]['Enums']["product_channel"] | null,"rating": number | null,"title": string | null,"body": string | null,"language": string | null,"author_name": string | null,"created_at": string | null,"updated_at": string | null,"order_item_id": string | null,"status": Database["public"]['Enums']["review_status"] | null,"note": string | null,"cursor": string | null
+                      },"product_suggestion": {
+                        "suggestion": string | null,"product_id": string | null,"channel": Database["public"]['Enums']["product_channel"] | null
                       }
           }
         }
@@ -1255,7 +1680,7 @@ export type CompositeTypes<
 export const Constants = {
   "public": {
           Enums: {
-            "order_status": ["pending", "paid", "shipped", "delivered", "cancelled"],"payment_status": ["pending", "processing", "paid", "failed", "cancelled", "partially_refunded", "refunded"],"product_channel": ["retail", "wholesale"],"refund_status": ["pending", "processing", "refunded", "failed", "cancelled"]
+            "order_status": ["pending", "paid", "shipped", "delivered", "cancelled"],"payment_status": ["pending", "processing", "paid", "failed", "cancelled", "partially_refunded", "refunded"],"product_channel": ["retail", "wholesale"],"refund_status": ["pending", "processing", "refunded", "failed", "cancelled"],"review_status": ["pending", "approved", "rejected"]
           }
         }
 } as const

@@ -75,6 +75,31 @@ from seed_category as c
 order by c.position
 on conflict do nothing;
 
+-- What AliExpress' categories are here, by the nearest that somebody has decided about: the roots,
+-- and leaves that belong elsewhere. Alibaba, which shows no tree, is asked for the names of leaves.
+insert into private.supplier_categories (platform, external_id, status, category_id)
+select p.platform, m.external_id, 'mapped', c.id
+from (
+    values
+    ('15', 'decoration'), ('100006665', 'bedding'), ('200215252', 'cookware'),
+    ('44', 'audio'), ('200005280', 'phone-accessories'), ('200218548', 'power-banks'),
+    ('509', 'phone-accessories'), ('3', 'women'), ('322001', 'shoes'),
+    ('200000343', 'men'), ('322002', 'shoes'), ('66', 'skin-care'), ('200001168', 'hair'),
+    ('200002496', 'hair'), ('200001147', 'make-up'), ('18', 'sport'), ('34', 'motorbike'),
+    ('26', 'toys'), ('200000500', 'baby-care'), ('200001400', 'school'), ('13', 'tools'),
+    ('200342142', 'solar-panels')
+) as m (external_id, slug)
+inner join public.categories as c on m.slug = c.slug
+cross join (values ('aliexpress'), ('alibaba')) as p (platform)
+on conflict do nothing;
+
+insert into private.sync_keywords (platform, keyword)
+select 'alibaba', k.keyword
+from unnest(array['Bedding', 'Hand Tools', 'Power Banks', 'School Supplies', 'Solar Energy']) as k (
+    keyword
+)
+on conflict do nothing;
+
 insert into public.suppliers (id, platform, external_id, name, seller_rating)
 values
 (pg_temp.seed_id('supplier/1'), 'aliexpress', 'demo-1', 'Guangzhou Sunny Textile', 4.70),
@@ -87,9 +112,14 @@ on conflict do nothing;
 
 insert into public.exchange_rates (base_currency, quote_currency, rate, as_of, source)
 values
-('USD', 'XAF', 604.50000000, '2026-11-01 00:00:00+00', 'seed'),
+('USD', 'CNY', 7.12000000, '2026-11-01 00:00:00+00', 'seed'),
+('USD', 'EUR', 0.92155492, '2026-11-01 00:00:00+00', 'seed'),
+('USD', 'XAF', 604.50040066, '2026-11-01 00:00:00+00', 'seed'),
 ('USD', 'ZAR', 18.20000000, '2026-11-01 00:00:00+00', 'seed')
 on conflict do nothing;
+
+-- Prices are made with these until a source of rates was asked.
+select private.adopt_exchange_rates();
 
 -- Every listing of both kinds passes through here; min_quantity tells wholesale from retail.
 create temporary table seed_listing (
@@ -876,8 +906,48 @@ select
 from seed_target as t
 on conflict do nothing;
 
+-- Clothes and shoes come in sizes, all at one price: they can be bought without choosing, too.
+insert into public.product_variants (
+    id, product_id, retailer_product_id, external_id, position, options, options_fr
+)
+select
+    pg_temp.seed_id('variant/' || t.slug || '/' || v.size),
+    t.product_id,
+    t.retailer_product_id,
+    v.size,
+    v.position,
+    jsonb_build_array(jsonb_build_object('name', 'Size', 'value', v.size)),
+    jsonb_build_array(jsonb_build_object('name', 'Taille', 'value', v.size))
+from seed_target as t
+inner join (
+    values
+    ('shoes', '37', 0), ('shoes', '39', 1), ('shoes', '41', 2),
+    ('shoes', '43', 3), ('shoes', '45', 4),
+    ('women', 'S', 0), ('women', 'M', 1), ('women', 'L', 2),
+    ('women', 'XL', 3),
+    ('men', 'M', 0), ('men', 'L', 1), ('men', 'XL', 2), ('men', 'XXL', 3),
+    ('kids-clothing', '4', 0), ('kids-clothing', '6', 1),
+    ('kids-clothing', '8', 2), ('kids-clothing', '10', 3)
+) as v (category, size, position) on t.category = v.category
+on conflict do nothing;
+
+-- The worker would do so within minutes; who opens the shop now searches now.
+select service.refresh_search(100000) as search_refreshed;
+select service.count_search(100000) as search_counted;
+
 analyze public.categories, public.products, public.products_retailer, public.product_stock,
-public.product_prices, public.product_media, public.price_tiers;
+public.product_prices, public.product_media, public.product_variants, public.price_tiers,
+private.search_documents, private.search_terms;
+
+-- The consent of a buyer's account, where the suppliers are a sandbox: a worker changes it for a
+-- token.
+\if :{?supplier_consent_code}
+insert into private.supplier_tokens (platform, consent_code, consented_at)
+values
+('alibaba', :'supplier_consent_code', now()),
+('aliexpress', :'supplier_consent_code', now())
+on conflict do nothing;
+\endif
 
 -- People to sign in as.
 \if :{?demo_password}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from edge_workers.config import Settings
-from edge_workers.db import Caller
+from edge_workers.db import Stager
 from edge_workers.providers.transport import ending_within
 from worker.breaker import Breaker
 
@@ -24,7 +24,7 @@ def now_utc() -> datetime:
 class Task:
     """One attempt at one outbox row. Jobs keep nothing else between two calls."""
 
-    database: Caller
+    database: Stager
     settings: Settings
     request_id: str | None = None
     """The id that follows the work from the request that caused it."""

@@ -43,6 +43,9 @@ class Keys:
     paygate_key: str
     payfast_merchant_key: str
     payfast_passphrase: str
+    aliexpress_api_secret: str
+    alibaba_api_secret: str
+    open_exchange_rates_app_id: str
 
 
 def load_keys() -> Keys:

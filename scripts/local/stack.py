@@ -33,6 +33,9 @@ MTN_API_USER = "6f9f1e0a-2d3c-4b5a-8e7d-0c1b2a394857"
 ORANGE_CLIENT_ID = "mallgram"
 PAYGATE_ID = "10011072130"  # PayGate's own test account
 PAYFAST_MERCHANT_ID = "10000100"  # PayFast's own test account
+ALIEXPRESS_API_KEY = "500100"
+ALIBABA_API_KEY = "500200"
+SUPPLIER_CONSENT_CODE = "sandbox-consent"  # the sandbox takes it at any time
 DEMO_LOGINS: Mapping[str, str] = {
     "DEMO_ADMIN_EMAIL": "admin@mallgram.test",
     "DEMO_SHOPPER_EMAIL": "shopper@mallgram.test",
@@ -104,6 +107,20 @@ def client_environment(stack: Stack, keys: Keys) -> dict[str, str]:
         "PAYFAST_SOURCE_NETWORKS": "127.0.0.0/8",
         "PAYFAST_REFUNDS": "true",
         "PAYFAST_TOKENS": "true",
+        "ALIEXPRESS_BASE_URL": f"{sandbox}/aliexpress",
+        "ALIEXPRESS_API_KEY": ALIEXPRESS_API_KEY,
+        "ALIEXPRESS_API_SECRET": keys.aliexpress_api_secret,
+        "ALIBABA_BASE_URL": f"{sandbox}/alibaba",
+        "ALIBABA_CONSENT_URL": f"{sandbox}/alibaba/oauth/authorize",
+        "ALIBABA_API_KEY": ALIBABA_API_KEY,
+        "ALIBABA_API_SECRET": keys.alibaba_api_secret,
+        "SUPPLIER_CALLS_PER_SECOND": "1000",
+        "SUPPLIER_PICTURE_HOSTS": "127.0.0.1",
+        "OPEN_EXCHANGE_RATES_BASE_URL": f"{sandbox}/openexchangerates",
+        "OPEN_EXCHANGE_RATES_APP_ID": keys.open_exchange_rates_app_id,
+        "FRANKFURTER_BASE_URL": f"{sandbox}/frankfurter",
+        "ECB_BASE_URL": f"{sandbox}/ecb",
+        "OPENAI_BASE_URL": f"{sandbox}/openai/v1",
         **DEMO_LOGINS,
     }
 
@@ -174,6 +191,8 @@ def write_configurations(stack: Stack, keys: Keys, values: Mapping[str, str]) ->
     for directory in (nginx, redis, stack.state / "sandbox", stack.auth_dir / "supabase"):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.chmod(0o700)
+    # A gateway of one process does not read what an earlier one cached, it only leaves it there.
+    shutil.rmtree(nginx / "cache", ignore_errors=True)
     access_log = stack.logs / "nginx-access.log"
     if access_log.exists() and access_log.stat().st_size > ACCESS_LOG_BYTES:
         access_log.replace(access_log.with_suffix(".log.1"))
@@ -485,7 +504,10 @@ class RunningStack:
                     postgres.migration_url(stack, keys),
                     "supabase/seed.sql",
                     file=ROOT / "supabase" / "seed.sql",
-                    variables={key.lower(): value for key, value in DEMO_LOGINS.items()},
+                    variables={
+                        **{key.lower(): value for key, value in DEMO_LOGINS.items()},
+                        "supplier_consent_code": SUPPLIER_CONSENT_CODE,
+                    },
                 )
 
     def upload_media(self) -> None:

@@ -79,17 +79,18 @@ comment on table private.error_codes is
 
 create or replace function private.request_language()
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-    select
-        (regexp_match(
-            lower(
-                nullif(current_setting('request.headers', true), '')::jsonb ->> 'accept-language'
-            ),
-            '(?:^|[\s,])(en|fr)(?:[-;,\s]|$)'
-        ))[1]
+begin
+    return (regexp_match(
+        lower(
+            nullif(current_setting('request.headers', true), '')::jsonb ->> 'accept-language'
+        ),
+        '(?:^|[\s,])(en|fr)(?:[-;,\s]|$)'
+    ))[1];
+end
 $$;
 
 comment on function private.request_language() is
@@ -1016,6 +1017,11 @@ values
     'La liste d''articles n''est pas valide. Le détail indique l''endroit.'
 ),
 (
+    'order_item_not_found', 404,
+    'There is no such line in an order of yours.',
+    'Vous n''avez pas de telle ligne de commande.'
+),
+(
     'order_not_cancellable', 409,
     'This order can no longer be cancelled.',
     'Cette commande ne peut plus être annulée.'
@@ -1106,14 +1112,54 @@ values
     'Le paiement ne peut pas passer à cet état.'
 ),
 (
+    'exchange_rate_not_found', 404,
+    'There is no such exchange rate.',
+    'Ce taux de change n''existe pas.'
+),
+(
+    'exchange_rate_superseded', 409,
+    'This exchange rate was accepted before, or a newer one is there.',
+    'Ce taux de change a déjà été accepté, ou un plus récent existe.'
+),
+(
+    'price_below_floor', 409,
+    'The price is lower than what the piece costs the shop.',
+    'Le prix est inférieur à ce que la pièce coûte à la boutique.'
+),
+(
     'price_currency_mismatch', 400,
     'A price must be in the currency of its country.',
     'Un prix doit être dans la devise de son pays.'
 ),
 (
+    'price_invalid', 400,
+    'A price is more than nothing and less than ten billion.',
+    'Un prix est supérieur à zéro et inférieur à dix milliards.'
+),
+(
     'price_not_rounded', 400,
     'The amount has more decimals than its currency.',
     'Le montant a plus de décimales que sa devise.'
+),
+(
+    'price_rule_invalid', 400,
+    'A price rule''s costs end above where they begin.',
+    'Les coûts d''une règle de prix finissent au-dessus de leur début.'
+),
+(
+    'price_rule_not_found', 404,
+    'There is no such price rule.',
+    'Cette règle de prix n''existe pas.'
+),
+(
+    'price_rule_overlaps', 409,
+    'Another price rule holds for a part of these costs. The details name it.',
+    'Une autre règle de prix vaut pour une partie de ces coûts. Le détail l''indique.'
+),
+(
+    'price_tier_too_low', 400,
+    'A price break must begin above the least quantity.',
+    'Une remise par quantité doit commencer au-dessus de la quantité minimale.'
 ),
 (
     'product_not_found', 404,
@@ -1164,6 +1210,11 @@ values
     'promo_code_used_up', 409,
     'You have used this promo code as often as it allows.',
     'Vous avez utilisé ce code promo autant de fois que permis.'
+),
+(
+    'quality_rule_not_found', 404,
+    'There is no such quality rule.',
+    'Cette règle de qualité n''existe pas.'
 ),
 (
     'quantity_above_maximum', 400,
@@ -1231,6 +1282,26 @@ values
     'Le remboursement ne peut pas passer à cet état.'
 ),
 (
+    'review_invalid', 400,
+    'A review has 1 to 5 stars, a title of one line and a text of at most 4000 characters.',
+    'Un avis a de 1 à 5 étoiles, un titre d''une ligne et un texte de 4000 caractères au plus.'
+),
+(
+    'review_changed', 409,
+    'The review is not the one that was read. Read it again.',
+    'L''avis n''est plus celui qui a été lu. Relisez-le.'
+),
+(
+    'review_not_delivered', 409,
+    'You can review this once it has been delivered.',
+    'Vous pourrez donner votre avis une fois l''article livré.'
+),
+(
+    'review_not_found', 404,
+    'There is no such review.',
+    'Cet avis n''existe pas.'
+),
+(
     'saved_method_not_found', 404,
     'There is no such saved payment method of yours.',
     'Vous n''avez pas de tel moyen de paiement enregistré.'
@@ -1286,6 +1357,31 @@ values
     'Il n''y a pas assez de ce produit en stock.'
 ),
 (
+    'supplier_category_not_found', 404,
+    'There is no such category of the supplier.',
+    'Cette catégorie du fournisseur n''existe pas.'
+),
+(
+    'supplier_consent_invalid', 400,
+    'This consent is not the one that was asked for. Open the supplier''s page again.',
+    'Ce consentement n''est pas celui demandé. Ouvrez à nouveau la page du fournisseur.'
+),
+(
+    'sync_run_not_found', 404,
+    'There is no such sync.',
+    'Cette synchronisation n''existe pas.'
+),
+(
+    'sync_run_not_waiting', 409,
+    'This sync does not wait for a decision.',
+    'Cette synchronisation n''attend pas de décision.'
+),
+(
+    'sync_transition_refused', 409,
+    'The sync cannot move to this state.',
+    'La synchronisation ne peut pas passer à cet état.'
+),
+(
     'text_not_one_line', 400,
     'The text must be one line without control characters.',
     'Le texte doit tenir sur une ligne, sans caractères de contrôle.'
@@ -1326,6 +1422,16 @@ values
     'La valeur est trop petite, trop grande, trop courte ou trop longue.'
 ),
 (
+    'variant_not_found', 404,
+    'This product does not come in this variant.',
+    'Ce produit n''existe pas dans cette variante.'
+),
+(
+    'variant_required', 400,
+    'This product comes in variants of different prices: choose one.',
+    'Ce produit existe en variantes de prix différents : choisissez-en une.'
+),
+(
     'verification_code_invalid', 400,
     'The code is wrong or has expired. Ask for a new one.',
     'Le code est faux ou a expiré. Demandez-en un nouveau.'
@@ -1344,6 +1450,11 @@ values
     'webhook_signature_invalid', 401,
     'The notification is not signed as it should be.',
     'La notification n''est pas signée comme il le faut.'
+),
+(
+    'wishlist_full', 409,
+    'A wishlist holds at most 200 products.',
+    'Une liste de souhaits contient au plus 200 produits.'
 )
 on conflict (code) do update
 set status = excluded.status,
@@ -1352,14 +1463,24 @@ set status = excluded.status,
 
 insert into private.jobs (job, queue, max_attempts)
 values
+('announce_stock', 'mail', 8),
 ('archive', 'maintenance', 3),
 ('check_invariants', 'maintenance', 3),
 ('check_refund', 'payments', 8),
+('copy_pictures', 'supply', 8),
+('count_catalogue', 'maintenance', 3),
+('count_search', 'maintenance', 3),
+('embed_search', 'maintenance', 3),
 ('handle_webhook', 'payments', 12),
 ('reconcile_payments', 'payments', 8),
+('refresh_rates', 'maintenance', 5),
+('refresh_search', 'maintenance', 8),
+('refresh_supplier_tokens', 'maintenance', 5),
 ('release_holds', 'maintenance', 3),
+('reprice_products', 'maintenance', 8),
 ('send_email', 'mail', 12),
-('send_refund', 'payments', 8)
+('send_refund', 'payments', 8),
+('sync_products', 'supply', 12)
 on conflict (job) do update
 set queue = excluded.queue, max_attempts = excluded.max_attempts;
 
@@ -1367,8 +1488,17 @@ insert into private.schedules (job, every)
 values
 ('archive', interval '7 days'),
 ('check_invariants', interval '1 day'),
+('copy_pictures', interval '15 minutes'),
+('count_catalogue', interval '5 minutes'),
+('count_search', interval '1 day'),
+('embed_search', interval '10 minutes'),
 ('reconcile_payments', interval '15 minutes'),
-('release_holds', interval '1 minute')
+('refresh_rates', interval '6 hours'),
+('refresh_search', interval '5 minutes'),
+('refresh_supplier_tokens', interval '1 hour'),
+('release_holds', interval '1 minute'),
+('reprice_products', interval '5 minutes'),
+('sync_products', interval '1 hour')
 on conflict (job) do update
 set every = excluded.every;
 
@@ -1381,7 +1511,9 @@ values
 ('password_reset_address', 30, interval '15 minutes'),
 ('payment_initialize', 20, interval '5 minutes'),
 ('promo_check', 20, interval '10 minutes'),
+('record_search', 60, interval '1 minute'),
 ('register', 30, interval '1 hour'),
+('review', 30, interval '1 hour'),
 ('verify', 10, interval '15 minutes'),
 ('verify_address', 60, interval '15 minutes'),
 ('webhook_unverified', 60, interval '1 minute')

@@ -199,6 +199,8 @@ create table public.products_retailer (
         and max_order_quantity between min_order_quantity and 10000
         and bulk_min_quantity >= min_order_quantity
     ),
+    constraint products_retailer_bulk_starts_above_minimum
+    check (bulk_discount_percent = 0 or bulk_min_quantity > min_order_quantity),
     constraint products_retailer_bulk_discount_is_percent
     check (bulk_discount_percent >= 0 and bulk_discount_percent <= 90),
     constraint products_retailer_weight_positive check (weight_grams > 0)
@@ -279,18 +281,42 @@ create table public.product_prices (
     currency text not null references public.currencies (code) on delete restrict,
     amount numeric(12, 2) not null,
     source text not null default 'manual',
+    channel public.product_channel not null generated always as (
+        case
+            when product_id is not null then 'retail'::public.product_channel
+            else 'wholesale'::public.product_channel
+        end
+    ) stored,
+    category_id uuid not null references public.categories (id) on delete restrict,
+    rating numeric(3, 2) not null default 0,
+    is_held boolean not null default false,
+    is_listed boolean not null default true,
+    listed_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     primary key (listing_id, country),
     constraint product_prices_points_at_one_product
     check (num_nonnulls(product_id, retailer_product_id) = 1),
     constraint product_prices_amount_positive check (amount > 0),
-    constraint product_prices_source_is_known check (source in ('rule', 'manual'))
+    constraint product_prices_source_is_known check (source in ('rule', 'manual')),
+    constraint product_prices_held_is_not_listed check (not (is_held and is_listed))
 );
 
 alter table public.product_prices enable row level security;
 
-create index product_prices_country_amount_idx
+-- One index a sort, over the whole shop and within a category: a list is read off in its order.
+create index product_prices_amount_idx
 on public.product_prices (country, amount, listing_id);
+create index product_prices_listed_at_idx
+on public.product_prices (country, listed_at, listing_id) where is_listed;
+create index product_prices_rating_idx
+on public.product_prices (country, rating, listing_id) where is_listed;
+create index product_prices_category_id_amount_idx
+on public.product_prices (country, category_id, amount, listing_id) where is_listed;
+create index product_prices_category_id_listed_at_idx
+on public.product_prices (country, category_id, listed_at, listing_id) where is_listed;
+create index product_prices_category_id_rating_idx
+on public.product_prices (country, category_id, rating, listing_id) where is_listed;
+create index product_prices_category_id_idx on public.product_prices (category_id);
 create index product_prices_currency_idx on public.product_prices (currency);
 create index product_prices_product_id_idx on public.product_prices (product_id);
 create index product_prices_retailer_product_id_idx
@@ -302,8 +328,13 @@ for each row execute function public.update_updated_at_column();
 
 comment on table public.product_prices is
 'What a piece costs in a country: final, tax included, rounded. Alone listed, sorted, charged.';
+comment on column public.product_prices.category_id is
+'Kept from the product, as rating (0 without one), is_listed and listed_at are: a list is sorted '
+'and cut on this table alone.';
 comment on column public.product_prices.source is
 'rule = kept by the price rule, manual = set by hand and never overwritten.';
+comment on column public.product_prices.is_held is
+'Not for sale: its floor has overtaken it, until somebody sets another or the floor falls.';
 
 create or replace function private.tg_product_prices__check_currency()
 returns trigger
@@ -333,8 +364,83 @@ create trigger product_prices_50_check_currency
 before insert or update on public.product_prices
 for each row execute function private.tg_product_prices__check_currency();
 
-create policy select_all on public.product_prices for select to anon, authenticated using (true);
-comment on policy select_all on public.product_prices is 'Listed prices are public.';
+create or replace function private.tg_product_prices__copy_product()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if new.product_id is not null then
+        select
+            p.category_id, coalesce(p.seller_rating, 0), p.is_active and not new.is_held,
+            p.created_at
+        into new.category_id, new.rating, new.is_listed, new.listed_at
+        from public.products as p
+        where p.id = new.product_id;
+    else
+        select
+            p.category_id, coalesce(p.seller_rating, 0), p.is_active and not new.is_held,
+            p.created_at
+        into new.category_id, new.rating, new.is_listed, new.listed_at
+        from public.products_retailer as p
+        where p.id = new.retailer_product_id;
+    end if;
+    return new;
+end
+$$;
+
+create or replace function private.tg_products__list_prices()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    update public.product_prices as pp
+    set category_id = n.category_id,
+        rating = coalesce(n.seller_rating, 0),
+        is_listed = n.is_active and not pp.is_held,
+        listed_at = n.created_at
+    from changed as n
+    where pp.listing_id = n.id
+        and (pp.category_id, pp.rating, pp.is_listed, pp.listed_at)
+        is distinct from (
+            n.category_id, coalesce(n.seller_rating, 0), n.is_active and not pp.is_held,
+            n.created_at
+        );
+    return null;
+end
+$$;
+
+revoke all on function private.tg_product_prices__copy_product() from public;
+revoke all on function private.tg_products__list_prices() from public;
+
+comment on function private.tg_product_prices__copy_product() is
+'Trigger: a price has its product''s category, rating and state from the start.';
+comment on function private.tg_products__list_prices() is
+'Trigger: prices follow their products'' category, rating and state. Definer because prices have '
+'no update grant for everyone who may change a product.';
+
+create trigger product_prices_10_copy_product
+before insert on public.product_prices
+for each row execute function private.tg_product_prices__copy_product();
+
+create trigger products_80_list_prices
+after update on public.products
+referencing new table as changed
+for each statement execute function private.tg_products__list_prices();
+
+create trigger products_retailer_80_list_prices
+after update on public.products_retailer
+referencing new table as changed
+for each statement execute function private.tg_products__list_prices();
+
+create policy select_live_or_admin on public.product_prices
+for select to anon, authenticated
+using (not is_held or (select private.is_admin()));
+
+comment on policy select_live_or_admin on public.product_prices is
+'Prices that goods are sold at are public, an admin sees the held ones as well.';
 
 grant select on public.product_prices to anon, authenticated;
 grant select, insert, update, delete on public.product_prices to service_role;
@@ -377,6 +483,8 @@ create table public.product_media (
     alt_fr text,
     width integer,
     height integer,
+    byte_size integer,
+    content_hash text,
     created_at timestamptz not null default now(),
     constraint product_media_points_at_one_product
     check (num_nonnulls(product_id, retailer_product_id) = 1),
@@ -384,7 +492,9 @@ create table public.product_media (
     constraint product_media_storage_path_is_relative
     check (storage_path ~ '^[a-z0-9][a-z0-9/_.-]*$'),
     constraint product_media_texts_are_one_line check (concat(alt, alt_fr) ~ '^[^[:cntrl:]]*$'),
-    constraint product_media_size_positive check (width > 0 and height > 0)
+    constraint product_media_size_positive check (width > 0 and height > 0),
+    constraint product_media_byte_size_positive check (byte_size > 0),
+    constraint product_media_content_hash_is_sha256 check (content_hash ~ '^[0-9a-f]{64}$')
 );
 
 alter table public.product_media enable row level security;
@@ -393,13 +503,699 @@ create index product_media_product_id_idx on public.product_media (product_id);
 create index product_media_retailer_product_id_idx on public.product_media (retailer_product_id);
 
 comment on table public.product_media is
-'Pictures of a product, in Storage; position 0 is shown first.';
+'Pictures of a product that are in Storage; position 0 is shown first, from 100 on stand the '
+'pictures of single variants.';
 comment on column public.product_media.storage_path is
 'bucket/path: the picture is at /storage/v1/object/public/<storage_path>.';
 comment on column public.product_media.width is 'Pixels.';
+comment on column public.product_media.content_hash is
+'SHA-256 of the file in hexadecimal digits: the same picture twice is known by it.';
 
 create policy select_all on public.product_media for select to anon, authenticated using (true);
 comment on policy select_all on public.product_media is 'Pictures are public.';
 
 grant select on public.product_media to anon, authenticated;
 grant select, insert, update, delete on public.product_media to service_role;
+
+-- 30_catalog/80_catalogue_version.sql
+-- The catalogue's version: a number that every change of what anonymous pages show raises. Caches
+-- compare it instead of being told: an answer of this version is good, whoever holds it.
+
+create table private.catalogue_versions (
+    slot uuid primary key default gen_random_uuid(),
+    changes bigint not null default 1,
+    constraint catalogue_versions_changes_positive check (changes > 0)
+)
+with (fillfactor = 50);
+
+alter table private.catalogue_versions enable row level security;
+
+comment on table private.catalogue_versions is
+'The version is the sum of all slots. A change takes whichever slot is free and adds one when '
+'there is none: nobody waits for another''s change, nor can two lock each other out.';
+
+create or replace function private.catalogue_version()
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    return (select coalesce(sum(v.changes), 0) from private.catalogue_versions as v);
+end
+$$;
+
+create or replace function private.note_catalogue_change()
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    -- A transaction is seen as a whole or not at all: it counts once.
+    if current_setting('mallgram.catalogue_changed', true) = 'yes' then
+        return;
+    end if;
+    update private.catalogue_versions as v
+    set changes = v.changes + 1
+    where v.slot = (
+        select s.slot from private.catalogue_versions as s limit 1 for update skip locked
+    );
+    if not found then
+        insert into private.catalogue_versions default values;
+    end if;
+    perform set_config('mallgram.catalogue_changed', 'yes', true);
+end
+$$;
+
+create or replace function private.tg__note_catalogue_change()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    -- A statement that found nothing to change has changed nothing.
+    if exists (select from changed) then
+        perform private.note_catalogue_change();
+    end if;
+    return null;
+end
+$$;
+
+create or replace function private.tg_product_stock__note_catalogue_change()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_least integer := 1;
+begin
+    if new.retailer_product_id is not null then
+        select p.min_order_quantity into v_least
+        from public.products_retailer as p
+        where p.id = new.retailer_product_id;
+    end if;
+    if (old.available >= v_least) is distinct from (new.available >= v_least) then
+        perform private.note_catalogue_change();
+    end if;
+    return null;
+end
+$$;
+
+create or replace function service.catalogue_version()
+returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    return jsonb_build_object('version', private.catalogue_version());
+end
+$$;
+
+create or replace function private.is_not_modified()
+returns boolean
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_asked jsonb;
+    v_tag text;
+begin
+    if current_setting('request.method', true) is distinct from 'GET' then
+        return false;
+    end if;
+    if current_setting('role', true) is distinct from 'anon' then
+        perform set_config('response.headers', '[{"Cache-Control": "private, no-store"}]', true);
+        return false;
+    end if;
+    v_asked := nullif(current_setting('request.headers', true), '')::jsonb;
+    -- What no version follows, such as the number of pieces left, is at most a minute old.
+    v_tag := format(
+        '"%s-%s-%s"', private.catalogue_version(), to_char(now(), 'DDDHH24MI'),
+        coalesce(private.request_language(), 'none')
+    );
+    perform set_config(
+        'response.headers',
+        jsonb_build_array(
+            jsonb_build_object(
+                'Cache-Control',
+                'public, max-age=30, s-maxage=5, stale-while-revalidate=10, stale-if-error=600'
+            ),
+            jsonb_build_object('ETag', 'W/' || v_tag),
+            jsonb_build_object('Vary', 'Accept, Accept-Language, Authorization, Prefer, Range')
+        )::text,
+        true
+    );
+    if strpos(v_asked ->> 'if-none-match', v_tag) > 0 then
+        perform set_config('response.status', '304', true);
+        return true;
+    end if;
+    return false;
+end
+$$;
+
+create trigger categories_90_note_insert
+after insert on public.categories
+referencing new table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger categories_90_note_update
+after update on public.categories
+referencing new table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger categories_90_note_delete
+after delete on public.categories
+referencing old table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger products_90_note_insert
+after insert on public.products
+referencing new table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger products_90_note_update
+after update on public.products
+referencing new table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger products_90_note_delete
+after delete on public.products
+referencing old table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger products_retailer_90_note_insert
+after insert on public.products_retailer
+referencing new table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger products_retailer_90_note_update
+after update on public.products_retailer
+referencing new table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger products_retailer_90_note_delete
+after delete on public.products_retailer
+referencing old table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger product_prices_90_note_insert
+after insert on public.product_prices
+referencing new table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger product_prices_90_note_update
+after update on public.product_prices
+referencing new table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger product_prices_90_note_delete
+after delete on public.product_prices
+referencing old table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger product_media_90_note_insert
+after insert on public.product_media
+referencing new table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger product_media_90_note_update
+after update on public.product_media
+referencing new table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger product_media_90_note_delete
+after delete on public.product_media
+referencing old table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger price_tiers_90_note_insert
+after insert on public.price_tiers
+referencing new table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger price_tiers_90_note_update
+after update on public.price_tiers
+referencing new table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger price_tiers_90_note_delete
+after delete on public.price_tiers
+referencing old table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+create trigger product_stock_90_note_insert
+after insert on public.product_stock
+referencing new table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+-- Every order changes stock. Only a listing that runs out or comes back changes a list, and of a
+-- listing by the piece the condition alone tells that, without a call.
+create trigger product_stock_90_note_update
+after update on public.product_stock
+for each row
+when (
+    (old.available > 0) is distinct from (new.available > 0)
+    or (new.retailer_product_id is not null and old.available is distinct from new.available)
+)
+execute function private.tg_product_stock__note_catalogue_change();
+
+create trigger product_stock_90_note_delete
+after delete on public.product_stock
+referencing old table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+revoke all on function private.catalogue_version() from public;
+revoke all on function private.note_catalogue_change() from public;
+revoke all on function private.tg__note_catalogue_change() from public;
+revoke all on function private.tg_product_stock__note_catalogue_change() from public;
+revoke all on function private.is_not_modified() from public;
+revoke all on function service.catalogue_version() from public;
+grant execute on function private.is_not_modified() to anon, authenticated, service_role;
+grant execute on function service.catalogue_version() to mallgram_service;
+
+comment on function private.catalogue_version() is
+'The number of changes so far; two snapshots with the same number show the same catalogue.';
+comment on function private.note_catalogue_change() is
+'Raises the catalogue''s version when the transaction commits, once however often it is called; '
+'waits for nobody.';
+comment on function private.tg__note_catalogue_change() is
+'Trigger: a statement that changed a row (transition table: changed) raises the version. Definer '
+'because whoever may change goods may not touch the slots.';
+comment on function private.tg_product_stock__note_catalogue_change() is
+'Trigger: a listing that runs out, or is there again, raises the version. Definer because the '
+'smallest order is asked of rows that the buyer may not see.';
+comment on function service.catalogue_version() is
+'{version}: what the edge compares its cache with. Definer because the slots are closed.';
+comment on function private.is_not_modified() is
+'What a GET RPC that answers everybody alike asks first. To anonymous callers it gives '
+'Cache-Control, ETag and Vary; when they hold this version already it sets status 304 and is true, '
+'and the answer need not be made. Others get no-store; without GET nothing is set. Definer because '
+'the version is closed to callers.';
+
+-- 30_catalog/85_category_counts.sql
+-- How much there is of everything, counted once for all who ask: a menu shows it on every page.
+
+create table private.listing_counts (
+    country text not null references public.countries (code) on delete cascade,
+    category_id uuid not null references public.categories (id) on delete cascade,
+    channel public.product_channel not null,
+    listings integer not null,
+    rated_3 integer not null,
+    rated_4 integer not null,
+    rated_45 integer not null,
+    primary key (country, category_id, channel),
+    constraint listing_counts_listings_positive check (listings > 0)
+);
+
+alter table private.listing_counts enable row level security;
+
+create index listing_counts_category_id_idx on private.listing_counts (category_id);
+
+comment on table private.listing_counts is
+'Listings on sale by country, category and channel, made anew by the job count_catalogue when the '
+'catalogue has changed. A category counts its own listings, not those below it.';
+comment on column private.listing_counts.rated_3 is 'Of those, with three stars or more.';
+comment on column private.listing_counts.rated_45 is 'Of those, with four and a half or more.';
+
+create table private.counted_catalogue (
+    is_only boolean primary key default true,
+    version bigint not null,
+    counted_at timestamptz not null default now(),
+    constraint counted_catalogue_is_one_row check (is_only)
+);
+
+alter table private.counted_catalogue enable row level security;
+
+comment on table private.counted_catalogue is
+'One row: the catalogue''s version when its listings were last counted; none before that.';
+
+create or replace function service.count_catalogue()
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_version bigint := private.catalogue_version();
+    v_changed integer;
+begin
+    if exists (select from private.counted_catalogue as n where n.version = v_version) then
+        return jsonb_build_object('is_counted', false, 'changed', 0);
+    end if;
+    with counted as (
+        select
+            pp.country,
+            pp.category_id,
+            pp.channel,
+            count(*) as listings,
+            count(*) filter (where pp.rating >= 3) as rated_3,
+            count(*) filter (where pp.rating >= 4) as rated_4,
+            count(*) filter (where pp.rating >= 4.5) as rated_45
+        from public.product_prices as pp
+        where pp.is_listed
+        group by pp.country, pp.category_id, pp.channel
+    ),
+
+    gone as (
+        delete from private.listing_counts as l
+        where not exists (
+            select from counted as n
+            where n.country = l.country
+                and n.category_id = l.category_id
+                and n.channel = l.channel
+        )
+        returning l.category_id
+    ),
+
+    stored as (
+        insert into private.listing_counts as l (
+            country, category_id, channel, listings, rated_3, rated_4, rated_45
+        )
+        select
+            n.country, n.category_id, n.channel, n.listings, n.rated_3, n.rated_4, n.rated_45
+        from counted as n
+        on conflict on constraint listing_counts_pkey do update
+        set listings = excluded.listings,
+            rated_3 = excluded.rated_3,
+            rated_4 = excluded.rated_4,
+            rated_45 = excluded.rated_45
+        where (l.listings, l.rated_3, l.rated_4, l.rated_45)
+            is distinct from (
+                excluded.listings, excluded.rated_3, excluded.rated_4, excluded.rated_45
+            )
+        returning l.category_id
+    )
+
+    select (select count(*) from gone) + (select count(*) from stored) into v_changed;
+    -- The counts are part of what is shown: they make a version of their own. The next run finds
+    -- nothing new in it and the one after that has nothing to do.
+    if v_changed > 0 then
+        perform private.note_catalogue_change();
+    end if;
+    insert into private.counted_catalogue as n (version)
+    values (v_version)
+    on conflict on constraint counted_catalogue_pkey do update
+    set version = excluded.version, counted_at = excluded.counted_at;
+    return jsonb_build_object('is_counted', true, 'changed', v_changed);
+end
+$$;
+
+create type public.category_count as (
+    category text,
+    products integer
+);
+
+comment on type public.category_count is
+'A category''s slug and how many products are on sale in it and below it.';
+
+create or replace function private.category_counts(
+    country text, channel public.product_channel
+)
+returns setof public.category_count
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_country text := coalesce(category_counts.country, private.caller_country());
+begin
+    if not exists (select from public.countries as c where c.code = v_country) then
+        perform private.fail('country_unknown', left(v_country, 200));
+    end if;
+    return query
+    with recursive branch as (
+        select g.id as top_id, g.id, 1 as depth
+        from public.categories as g
+        where g.is_active
+        union all
+        select b.top_id, g.id, b.depth + 1
+        from branch as b
+        inner join public.categories as g on b.id = g.parent_id
+        where g.is_active and b.depth < 16
+    )
+
+    select g.slug, coalesce(sum(l.listings), 0)::integer
+    from branch as b
+    inner join public.categories as g on b.top_id = g.id
+    left join private.listing_counts as l
+        on b.id = l.category_id
+            and l.country = v_country
+            and (category_counts.channel is null or l.channel = category_counts.channel)
+    group by g.slug
+    order by g.slug;
+end
+$$;
+
+create or replace function public.category_counts(
+    country text default null,
+    channel public.product_channel default null
+)
+returns setof public.category_count
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    if private.is_not_modified() then
+        return;
+    end if;
+    return query
+    select n.* from private.category_counts(category_counts.country, category_counts.channel) as n;
+end
+$$;
+
+revoke all on function service.count_catalogue() from public;
+revoke all on function private.category_counts(text, public.product_channel) from public;
+revoke all on function public.category_counts(text, public.product_channel) from public;
+grant execute on function service.count_catalogue() to mallgram_service;
+grant execute on function private.category_counts(text, public.product_channel)
+to anon, authenticated, service_role;
+grant execute on function public.category_counts(text, public.product_channel)
+to anon, authenticated, service_role;
+
+comment on function service.count_catalogue() is
+'Counts listings anew if the catalogue has changed since: {is_counted, changed}, changed being the '
+'counts that differ. Definer because the counts are closed to the service.';
+comment on function private.category_counts(text, public.product_channel) is
+'Core of category_counts. Definer because the counts are closed to callers; they are of goods that '
+'everybody may see.';
+comment on function public.category_counts(text, public.product_channel) is
+'How many products each active category holds, those below it included, in a country (default: the '
+'caller''s, else ZA) and one channel or both; counted every few minutes. Error: country_unknown.';
+
+-- 30_catalog/90_product_variants.sql
+-- Sizes, colours and sets of a product, as its supplier sells them. A product without a choice has
+-- none of these rows.
+
+create table public.product_variants (
+    id uuid primary key default gen_random_uuid(),
+    product_id uuid references public.products (id) on delete cascade,
+    retailer_product_id uuid references public.products_retailer (id) on delete cascade,
+    listing_id uuid not null generated always as (
+        coalesce(product_id, retailer_product_id)
+    ) stored,
+    external_id text not null,
+    position smallint not null default 0,
+    options jsonb not null default '[]',
+    options_fr jsonb,
+    price_ratio numeric(8, 4) not null default 1,
+    on_hand integer,
+    reserved integer not null default 0,
+    media_id uuid references public.product_media (id) on delete set null,
+    is_active boolean not null default true,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint product_variants_points_at_one_product
+    check (num_nonnulls(product_id, retailer_product_id) = 1),
+    constraint product_variants_external_id_key unique (listing_id, external_id),
+    constraint product_variants_external_id_is_one_line
+    check (external_id ~ '^[^[:cntrl:]]+$' and char_length(external_id) <= 200),
+    constraint product_variants_position_not_negative check (position >= 0),
+    constraint product_variants_options_are_named_values
+    check (
+        jsonb_typeof(options) = 'array'
+        and not options @? '$[10]'
+        and not options @? 'strict $[*] ? (@.type() != "object")'
+        and not options @? '$[*] ? (
+            !(@.name.type() == "string" && @.value.type() == "string")
+        )'
+        and octet_length(options::text) <= 4000
+    ),
+    constraint product_variants_options_fr_match_options
+    check (
+        case jsonb_typeof(options_fr)
+            when 'array' then
+                jsonb_array_length(options_fr) = jsonb_array_length(options)
+                and not options_fr @? 'strict $[*] ? (@.type() != "object")'
+                and not options_fr @? '$[*] ? (
+                    !(@.name.type() == "string" && @.value.type() == "string")
+                )'
+                and octet_length(options_fr::text) <= 4000
+            else options_fr is null
+        end
+    ),
+    constraint product_variants_price_ratio_in_range check (price_ratio between 1 and 1000),
+    constraint product_variants_on_hand_not_negative check (on_hand >= 0),
+    constraint product_variants_reserved_not_negative check (reserved >= 0)
+)
+with (fillfactor = 80);
+
+alter table public.product_variants enable row level security;
+
+create index product_variants_product_id_idx on public.product_variants (product_id);
+create index product_variants_retailer_product_id_idx
+on public.product_variants (retailer_product_id);
+create index product_variants_media_id_idx on public.product_variants (media_id);
+
+create trigger product_variants_10_update_updated_at
+before update on public.product_variants
+for each row execute function public.update_updated_at_column();
+
+create or replace function private.tg_product_variants__note_catalogue_change()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.note_catalogue_change();
+    return null;
+end
+$$;
+
+revoke all on function private.tg_product_variants__note_catalogue_change() from public;
+
+comment on function private.tg_product_variants__note_catalogue_change() is
+'Trigger: a page shows a variant differently. Definer because the version is closed to whoever '
+'changes variants.';
+
+create trigger product_variants_90_note_insert
+after insert on public.product_variants
+referencing new table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+-- Orders count pieces all the time, which no cached page follows.
+create trigger product_variants_90_note_update
+after update of options, options_fr, price_ratio, position, media_id, is_active
+on public.product_variants
+for each row
+when (
+    (new.options, new.options_fr, new.price_ratio, new.position, new.media_id, new.is_active)
+    is distinct from
+    (old.options, old.options_fr, old.price_ratio, old.position, old.media_id, old.is_active)
+)
+execute function private.tg_product_variants__note_catalogue_change();
+
+create trigger product_variants_90_note_delete
+after delete on public.product_variants
+referencing old table as changed
+for each statement execute function private.tg__note_catalogue_change();
+
+comment on table public.product_variants is
+'Variants of a product as its supplier gives them: options, price and pieces of each.';
+comment on column public.product_variants.external_id is 'The supplier''s id of the variant.';
+comment on column public.product_variants.options is
+'[{name, value}] in the supplier''s order, e.g. Colour Red, Size 42; in English.';
+comment on column public.product_variants.options_fr is
+'The same in French; null where nobody translated them.';
+comment on column public.product_variants.price_ratio is
+'Its price by the listing''s, from 1: the listing''s price is that of its cheapest variant.';
+comment on column public.product_variants.on_hand is
+'Pieces that the supplier has of it; null where it does not say.';
+comment on column public.product_variants.reserved is 'Pieces that unpaid orders hold of it.';
+comment on column public.product_variants.is_active is
+'False once the supplier no longer has it; the row stays for what points at it.';
+
+create policy select_all on public.product_variants
+for select to anon, authenticated
+using (true);
+
+comment on policy select_all on public.product_variants is 'What there is to choose is public.';
+
+grant select (
+    id, product_id, retailer_product_id, listing_id, position, options, options_fr, price_ratio,
+    on_hand, reserved, media_id, is_active, created_at, updated_at
+) on public.product_variants to anon, authenticated;
+grant select, insert, update, delete on public.product_variants to service_role;
+
+create table private.product_variant_sources (
+    variant_id uuid primary key references public.product_variants (id) on delete cascade,
+    attributes text not null default '',
+    cost numeric(12, 2),
+    bulk_cost numeric(12, 2),
+    bulk_quantity integer,
+    currency text references public.currencies (code) on delete restrict,
+    image_url text,
+    constraint product_variant_sources_cost_has_currency
+    check (cost is null or currency is not null),
+    constraint product_variant_sources_costs_positive check (cost > 0 and bulk_cost > 0),
+    constraint product_variant_sources_bulk_is_whole
+    check (num_nonnulls(bulk_cost, bulk_quantity) in (0, 2) and bulk_quantity > 0)
+);
+
+alter table private.product_variant_sources enable row level security;
+
+create index product_variant_sources_currency_idx on private.product_variant_sources (currency);
+
+comment on table private.product_variant_sources is
+'What the shop alone knows of a variant: its cost, and how it is ordered at the supplier.';
+comment on column private.product_variant_sources.attributes is
+'The choice as the supplier writes it (AliExpress: sku_attr), sent when it is ordered there.';
+comment on column private.product_variant_sources.bulk_cost is
+'Cost of a piece from bulk_quantity pieces on, in currency.';
+
+create or replace function private.options_label(options jsonb)
+returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+    return (
+        select nullif(string_agg(o.option ->> 'value', ', ' order by o.place), '')
+        from jsonb_array_elements(options_label.options) with ordinality as o (option, place)
+    );
+end
+$$;
+
+revoke all on function private.options_label(jsonb) from public;
+
+comment on function private.options_label(jsonb) is
+'The values of options as a line of an order names them: Red, 42. Null where there are none.';
+
+create or replace function private.variant_amount(
+    amount numeric, price_ratio numeric, currency text
+)
+returns numeric
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    -- A listed price ends as prices do: only a dearer variant's is rounded again, upwards, so that
+    -- it is never under its share of the floor.
+    if variant_amount.price_ratio is null or variant_amount.price_ratio = 1 then
+        return variant_amount.amount;
+    end if;
+    -- Dearer than a price can be, numeric(12, 2), it is not for sale.
+    return (
+        select r.amount
+        from private.round_price(
+            variant_amount.amount * variant_amount.price_ratio, variant_amount.currency
+        ) as r (amount)
+        where r.amount < 10000000000
+    );
+end
+$$;
+
+revoke all on function private.variant_amount(numeric, numeric, text) from public;
+
+comment on function private.variant_amount(numeric, numeric, text) is
+'What a variant is listed at where its product is listed at amount; without a ratio the amount.';

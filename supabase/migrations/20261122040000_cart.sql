@@ -30,6 +30,10 @@ create table public.cart_items (
     listing_id uuid not null generated always as (
         coalesce(product_id, retailer_product_id)
     ) stored,
+    variant_id uuid references public.product_variants (id) on delete cascade,
+    line_id uuid not null generated always as (
+        coalesce(variant_id, product_id, retailer_product_id)
+    ) stored,
     user_id uuid not null default auth.uid() references public.users (id) on delete cascade,
     product_id uuid references public.products (id) on delete cascade,
     retailer_product_id uuid references public.products_retailer (id) on delete cascade,
@@ -44,7 +48,7 @@ create table public.cart_items (
     seen_currency text references public.currencies (code) on delete restrict,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    primary key (cart_id, listing_id),
+    primary key (cart_id, line_id),
     constraint cart_items_points_at_one_product
     check (num_nonnulls(product_id, retailer_product_id) = 1),
     constraint cart_items_quantity_in_range check (quantity between 1 and 10000),
@@ -57,6 +61,8 @@ alter table public.cart_items enable row level security;
 create index cart_items_user_id_idx on public.cart_items (user_id);
 create index cart_items_product_id_idx on public.cart_items (product_id);
 create index cart_items_retailer_product_id_idx on public.cart_items (retailer_product_id);
+create index cart_items_variant_id_idx on public.cart_items (variant_id)
+where variant_id is not null;
 create index cart_items_seen_currency_idx on public.cart_items (seen_currency);
 
 create trigger cart_items_10_update_updated_at
@@ -67,6 +73,10 @@ comment on table public.cart_items is
 'Lines of carts. Prices are read anew at each look; seen_unit_price is the one last quoted.';
 comment on column public.cart_items.listing_id is
 'product_id or retailer_product_id, whichever is filled.';
+comment on column public.cart_items.variant_id is
+'Which of the product''s variants; null where it has none, or whichever costs the listed price.';
+comment on column public.cart_items.line_id is
+'variant_id, else listing_id: one line a product and variant.';
 
 create policy select_own on public.cart_items
 for select to authenticated
@@ -77,32 +87,14 @@ comment on policy select_own on public.cart_items is 'A person sees the lines of
 grant select on public.cart_items to authenticated, service_role;
 
 -- 40_cart/20_order_lines.sql
--- The one resolver from (product, channel, quantity, country) to a price or the reason why not.
--- Cart, quote and order all ask it, so what is shown is what is charged.
-
-create type private.order_line as (
-    line_number integer,
-    listing_id uuid,
-    channel public.product_channel,
-    quantity integer,
-    name text,
-    name_fr text,
-    currency text,
-    list_price numeric(12, 2),
-    unit_price numeric(12, 2),
-    available integer,
-    problem text,
-    problem_detail text
-);
-
-comment on type private.order_line is
-'A priced line; problem is an error code when the line cannot be ordered so.';
+-- What a client asks for, read.
 
 create or replace function private.read_items(
     items jsonb,
     out listing_ids uuid [],
     out channels public.product_channel [],
-    out quantities integer []
+    out quantities integer [],
+    out variant_ids uuid []
 )
 language plpgsql
 stable
@@ -110,7 +102,6 @@ set search_path = ''
 as $$
 declare
     v_item jsonb;
-    v_place integer;
 begin
     if jsonb_typeof(read_items.items) is distinct from 'array' then
         perform private.fail('order_items_invalid', 'items is not an array');
@@ -135,126 +126,38 @@ begin
             or (v_item ->> 'quantity')::integer not between 1 and 10000 then
             perform private.fail('quantity_invalid', format('items[%s].quantity', v_position));
         end if;
-        -- Two lines of one product are one demand: checked alone, each would pass.
-        v_place := array_position(listing_ids, (v_item ->> 'product_id')::uuid);
-        while channels[v_place] <> (v_item ->> 'channel')::public.product_channel loop
-            v_place := array_position(listing_ids, listing_ids[v_place], v_place + 1);
-        end loop;
-        if v_place is null then
-            listing_ids := listing_ids || (v_item ->> 'product_id')::uuid;
-            channels := channels || (v_item ->> 'channel')::public.product_channel;
-            quantities := quantities || (v_item ->> 'quantity')::integer;
-        else
-            quantities[v_place] := least(
-                quantities[v_place] + (v_item ->> 'quantity')::integer, 1000000
-            );
+        if jsonb_typeof(v_item -> 'variant_id') not in ('string', 'null')
+            or (v_item ->> 'variant_id')
+            !~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then
+            perform private.fail('order_items_invalid', format('items[%s].variant_id', v_position));
         end if;
+        listing_ids := listing_ids || (v_item ->> 'product_id')::uuid;
+        channels := channels || (v_item ->> 'channel')::public.product_channel;
+        quantities := quantities || (v_item ->> 'quantity')::integer;
+        variant_ids := variant_ids || (v_item ->> 'variant_id')::uuid;
     end loop;
-end
-$$;
-
-create or replace function private.price_lines(
-    listing_ids uuid [],
-    channels public.product_channel [],
-    quantities integer [],
-    country text
-)
-returns setof private.order_line
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-    return query
+    -- Two lines of one product and variant are one demand: checked alone, each would pass.
     select
-        i.line_number::integer,
-        i.listing_id,
-        i.channel,
-        i.quantity,
-        l.name,
-        l.name_fr,
-        pp.currency,
-        pp.amount,
-        -- a listed price is rounded already: only a discounted one is rounded again
-        case
-            when greatest(t.discount_percent, b.discount_percent) > 0 then private.round_money(
-                pp.amount * (100 - greatest(t.discount_percent, b.discount_percent)) / 100,
-                pp.currency
-            )
-            else pp.amount
-        end::numeric(12, 2),
-        coalesce(s.available, 0),
-        p.problem,
-        case
-            when p.problem is not null then jsonb_build_object(
-                'product_id', i.listing_id,
-                'channel', i.channel,
-                'quantity', i.quantity,
-                'minimum', l.min_order_quantity,
-                'maximum', l.max_order_quantity,
-                'increment', l.order_increment,
-                'available', coalesce(s.available, 0)
-            )::text
-        end
-    from unnest(
-        price_lines.listing_ids, price_lines.channels, price_lines.quantities
-    ) with ordinality as i (listing_id, channel, quantity, line_number)
-    left join lateral (
+        array_agg(l.listing_id order by l.place), array_agg(l.channel order by l.place),
+        array_agg(l.quantity order by l.place), array_agg(l.variant_id order by l.place)
+    into listing_ids, channels, quantities, variant_ids
+    from (
         select
-            p.id, p.name, p.name_fr, 1 as min_order_quantity, 1 as order_increment,
-            p.max_order_quantity, 0::numeric as bulk_discount_percent, 1 as bulk_min_quantity
-        from public.products as p
-        where i.channel = 'retail' and p.id = i.listing_id and p.is_active
-        union all
-        select
-            p.id, p.name, p.name_fr, p.min_order_quantity, p.order_increment,
-            p.max_order_quantity, p.bulk_discount_percent, p.bulk_min_quantity
-        from public.products_retailer as p
-        where i.channel = 'wholesale' and p.id = i.listing_id and p.is_active
-    ) as l on true
-    left join public.product_prices as pp
-        on l.id = pp.listing_id and pp.country = price_lines.country
-    left join public.product_stock as s on l.id = s.listing_id
-    left join lateral (
-        select l.bulk_discount_percent as discount_percent
-        where i.quantity >= l.bulk_min_quantity
-    ) as b on true
-    left join lateral (
-        select pt.discount_percent
-        from public.price_tiers as pt
-        where i.channel = 'wholesale'
-            and pt.retailer_product_id = l.id
-            and pt.quantities @> i.quantity
-    ) as t on true
-    cross join lateral (
-        select
-            case
-                when l.id is null then 'product_not_found'
-                when i.quantity < l.min_order_quantity then 'quantity_below_minimum'
-                when i.quantity > l.max_order_quantity then 'quantity_above_maximum'
-                when (i.quantity - l.min_order_quantity) % l.order_increment <> 0
-                    then 'quantity_not_in_steps'
-                when pp.amount is null then 'product_not_sold_in_country'
-                when i.quantity > coalesce(s.available, 0) then 'stock_insufficient'
-            end as problem
-    ) as p;
+            n.listing_id, n.channel, n.variant_id, min(n.place) as place,
+            least(sum(n.quantity), 1000000)::integer as quantity
+        from unnest(listing_ids, channels, quantities, variant_ids)
+            with ordinality as n (listing_id, channel, quantity, variant_id, place)
+        group by n.listing_id, n.channel, n.variant_id
+    ) as l;
 end
 $$;
 
 revoke all on function private.read_items(jsonb) from public;
-revoke all on function private.price_lines(
-    uuid [], public.product_channel [], integer [], text
-) from public;
 
 comment on function private.read_items(jsonb) is
-'items as arrays, one place a product, quantities of the same product summed. Keys other than '
-'product_id, '
-'channel, quantity are not read: prices come from nobody. Errors: order_items_invalid, '
-'quantity_invalid.';
-comment on function private.price_lines(
-    uuid [], public.product_channel [], integer [], text
-) is
-'The lines, priced for the country, in the order given, each with its problem if it has one.';
+'items as arrays, one place a product and variant, quantities of the same summed. Keys other than '
+'product_id, channel, quantity, variant_id are not read: prices come from nobody. Errors: '
+'order_items_invalid, quantity_invalid.';
 
 -- 40_cart/30_cart_rpcs.sql
 create or replace function private.require_user()
@@ -314,27 +217,28 @@ begin
     for v_item in
         select u.*
         from private.read_items(set_cart_items.items) as i
-        cross join lateral unnest(i.listing_ids, i.channels, i.quantities)
-            as u (listing_id, channel, quantity)
+        cross join lateral unnest(i.listing_ids, i.channels, i.quantities, i.variant_ids)
+            as u (listing_id, channel, quantity, variant_id)
     loop
         -- A cart may hold what is not in stock just now; it may never hold an unsellable quantity.
         select l.* into v_problem
         from private.price_lines(
             array[v_item.listing_id], array[v_item.channel], array[v_item.quantity],
-            private.caller_country()
+            private.caller_country(), array[v_item.variant_id]
         ) as l
         where l.problem not in ('stock_insufficient', 'product_not_sold_in_country');
         if found then
             perform private.fail(v_problem.problem, v_problem.problem_detail);
         end if;
         insert into public.cart_items as c (
-            cart_id, user_id, product_id, retailer_product_id, quantity
+            cart_id, user_id, product_id, retailer_product_id, variant_id, quantity
         )
         values (
             v_cart_id,
             v_user_id,
             case when v_item.channel = 'retail' then v_item.listing_id end,
             case when v_item.channel = 'wholesale' then v_item.listing_id end,
+            v_item.variant_id,
             v_item.quantity
         )
         on conflict on constraint cart_items_pkey do update set quantity = excluded.quantity;
@@ -346,7 +250,7 @@ begin
     select c.*
     from public.cart_items as c
     where c.cart_id = v_cart_id
-    order by c.created_at, c.listing_id;
+    order by c.created_at, c.line_id;
 end
 $$;
 
@@ -358,7 +262,10 @@ comment on function private.set_cart_items(jsonb) is
 'because carts are written by their RPCs only; acts for auth.uid() alone.';
 
 create or replace function public.add_to_cart(
-    product_id uuid, channel public.product_channel, quantity integer
+    product_id uuid,
+    channel public.product_channel,
+    quantity integer,
+    variant_id uuid default null
 )
 returns setof public.cart_items
 language sql
@@ -367,7 +274,8 @@ as $$
     select * from private.set_cart_items(jsonb_build_array(jsonb_build_object(
         'product_id', add_to_cart.product_id,
         'channel', add_to_cart.channel,
-        'quantity', add_to_cart.quantity
+        'quantity', add_to_cart.quantity,
+        'variant_id', add_to_cart.variant_id
     )))
 $$;
 
@@ -380,7 +288,7 @@ as $$
 $$;
 
 create or replace function private.remove_cart_item(
-    product_id uuid, channel public.product_channel
+    product_id uuid, channel public.product_channel, variant_id uuid
 )
 returns setof public.cart_items
 language plpgsql
@@ -393,46 +301,54 @@ begin
     delete from public.cart_items as c
     where c.cart_id = v_cart_id
         and c.listing_id = remove_cart_item.product_id
-        and c.channel = remove_cart_item.channel;
+        and c.channel = remove_cart_item.channel
+        and c.variant_id is not distinct from remove_cart_item.variant_id;
     return query
     select c.*
     from public.cart_items as c
     where c.cart_id = v_cart_id
-    order by c.created_at, c.listing_id;
+    order by c.created_at, c.line_id;
 end
 $$;
 
-revoke all on function private.remove_cart_item(uuid, public.product_channel) from public;
-grant execute on function private.remove_cart_item(uuid, public.product_channel) to authenticated;
+revoke all on function private.remove_cart_item(uuid, public.product_channel, uuid) from public;
+grant execute on function private.remove_cart_item(uuid, public.product_channel, uuid)
+to authenticated;
 
-comment on function private.remove_cart_item(uuid, public.product_channel) is
+comment on function private.remove_cart_item(uuid, public.product_channel, uuid) is
 'Removes a product from the caller''s cart and returns what is left. Definer because carts are '
 'written by their RPCs only; acts for auth.uid() alone.';
 
 create or replace function public.remove_from_cart(
-    product_id uuid, channel public.product_channel
+    product_id uuid, channel public.product_channel, variant_id uuid default null
 )
 returns setof public.cart_items
 language sql
 set search_path = ''
 as $$
-    select * from private.remove_cart_item(remove_from_cart.product_id, remove_from_cart.channel)
+    select *
+    from private.remove_cart_item(
+        remove_from_cart.product_id, remove_from_cart.channel, remove_from_cart.variant_id
+    )
 $$;
 
-revoke all on function public.add_to_cart(uuid, public.product_channel, integer) from public;
+revoke all on function public.add_to_cart(uuid, public.product_channel, integer, uuid) from public;
 revoke all on function public.merge_cart(jsonb) from public;
-revoke all on function public.remove_from_cart(uuid, public.product_channel) from public;
-grant execute on function public.add_to_cart(uuid, public.product_channel, integer)
+revoke all on function public.remove_from_cart(uuid, public.product_channel, uuid) from public;
+grant execute on function public.add_to_cart(uuid, public.product_channel, integer, uuid)
 to authenticated;
 grant execute on function public.merge_cart(jsonb) to authenticated;
-grant execute on function public.remove_from_cart(uuid, public.product_channel) to authenticated;
+grant execute on function public.remove_from_cart(uuid, public.product_channel, uuid)
+to authenticated;
 
-comment on function public.add_to_cart(uuid, public.product_channel, integer) is
-'Sets the quantity of a product in the caller''s cart (twice the same is once) and returns the '
-'cart. Errors: product_not_found, quantity_invalid, quantity_below_minimum, '
+comment on function public.add_to_cart(uuid, public.product_channel, integer, uuid) is
+'Sets the quantity of a product, or of one of its variants, in the caller''s cart (twice the same '
+'is once) and returns the cart. Errors: product_not_found, variant_not_found, variant_required (a '
+'product with variants of different prices), quantity_invalid, quantity_below_minimum, '
 'quantity_above_maximum, quantity_not_in_steps.';
 comment on function public.merge_cart(jsonb) is
-'Takes a guest''s cart over at sign-in: items [{product_id, channel, quantity}] set the '
-'quantities, all or none. Errors as add_to_cart and order_items_invalid.';
-comment on function public.remove_from_cart(uuid, public.product_channel) is
-'Removes a product from the caller''s cart, if it is there, and returns the cart.';
+'Takes a guest''s cart over at sign-in: items [{product_id, channel, quantity, variant_id?}] set '
+'the quantities, all or none. Errors as add_to_cart and order_items_invalid.';
+comment on function public.remove_from_cart(uuid, public.product_channel, uuid) is
+'Removes a product, or one of its variants, from the caller''s cart, if it is there, and returns '
+'the cart.';

@@ -131,6 +131,7 @@ create table public.order_items (
     line_number smallint not null,
     product_id uuid references public.products (id) on delete restrict,
     retailer_product_id uuid references public.products_retailer (id) on delete restrict,
+    variant_id uuid references public.product_variants (id) on delete restrict,
     channel public.product_channel not null generated always as (
         case
             when product_id is not null then 'retail'::public.product_channel
@@ -162,10 +163,13 @@ create index order_items_product_id_idx on public.order_items (product_id)
 where product_id is not null;
 create index order_items_retailer_product_id_idx on public.order_items (retailer_product_id)
 where retailer_product_id is not null;
+create index order_items_variant_id_idx on public.order_items (variant_id)
+where variant_id is not null;
 create index order_items_currency_idx on public.order_items (currency);
 
 comment on table public.order_items is
-'Lines of orders, as they were charged: names and prices are copies, never look-ups.';
+'Lines of orders, as they were charged: names (a variant''s with what was chosen) and prices are '
+'copies, never look-ups.';
 comment on column public.order_items.discount_amount is
 'The line''s share of the order''s discount; the shares sum to orders.discount_amount.';
 comment on column public.order_items.tax_amount is
@@ -222,6 +226,62 @@ comment on policy select_own_or_admin on public.order_events is
 grant select on public.orders to authenticated, service_role;
 grant select on public.order_items to authenticated, service_role;
 grant select on public.order_events to authenticated, service_role;
+
+-- 50_orders/25_ordered_pieces.sql
+-- What an order takes from the shelf: variants of one product stand on one shelf.
+
+create type private.ordered_listing as (
+    listing_id uuid,
+    quantity integer
+);
+
+comment on type private.ordered_listing is 'Pieces of a listing in an order, of all its variants.';
+
+create or replace function private.ordered_pieces(order_id uuid)
+returns setof private.ordered_listing
+language plpgsql
+stable
+rows 3
+set search_path = ''
+as $$
+begin
+    return query
+    select coalesce(i.product_id, i.retailer_product_id), sum(i.quantity)::integer
+    from public.order_items as i
+    where i.order_id = ordered_pieces.order_id
+    group by 1;
+end
+$$;
+
+create or replace function private.count_variants(
+    order_id uuid, on_hand_sign integer, reserved_sign integer
+)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    -- The supplier's count may be newer than the order: it never falls below none, and what it does
+    -- not say stays unsaid.
+    update public.product_variants as v
+    set on_hand = case
+            when v.on_hand is not null
+                then greatest(v.on_hand + count_variants.on_hand_sign * i.quantity, 0)
+        end,
+        reserved = v.reserved + count_variants.reserved_sign * i.quantity
+    from public.order_items as i
+    where i.order_id = count_variants.order_id and v.id = i.variant_id;
+end
+$$;
+
+revoke all on function private.ordered_pieces(uuid) from public;
+revoke all on function private.count_variants(uuid, integer, integer) from public;
+
+comment on function private.ordered_pieces(uuid) is
+'Pieces of each listing in an order.';
+comment on function private.count_variants(uuid, integer, integer) is
+'Counts the variants in an order on hand and reserved: signs 1, 0 or -1. The caller holds the '
+'stock rows of their products.';
 
 -- 50_orders/30_order_guards.sql
 -- Who acts: RPCs of people are known by their token; the service says it for its transaction.
@@ -368,13 +428,48 @@ create type private.quote as (
 comment on type private.quote is
 'What lines cost in a country: every amount in currency, tax included in the others.';
 
+create or replace function private.discount_room(lines private.order_line [], country text)
+returns numeric
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    return (
+        select
+            coalesce(
+                sum(
+                    l.quantity * greatest(
+                        l.unit_price - coalesce(
+                            private.round_price(
+                                f.amount * coalesce(v.price_ratio, 1), l.currency
+                            ), 0
+                        ), 0
+                    )
+                ), 0
+            )
+        from unnest(discount_room.lines) as l
+        left join private.price_floors as f
+            on l.listing_id = f.listing_id and f.country = discount_room.country
+        left join public.product_variants as v on l.variant_id = v.id
+        where l.problem is null
+    );
+end
+$$;
+
+revoke all on function private.discount_room(private.order_line [], text) from public;
+
+comment on function private.discount_room(private.order_line [], text) is
+'What a promo code can take off lines at most before they are sold below their floors.';
+
 create or replace function private.compute_quote(
     user_id uuid,
     listing_ids uuid [],
     channels public.product_channel [],
     quantities integer [],
     country text,
-    promo_code text
+    promo_code text,
+    variant_ids uuid []
 )
 returns private.quote
 language plpgsql
@@ -400,7 +495,7 @@ begin
     into v_quote.lines, v_quote.subtotal
     from private.price_lines(
         compute_quote.listing_ids, compute_quote.channels, compute_quote.quantities,
-        compute_quote.country
+        compute_quote.country, compute_quote.variant_ids
     ) as l;
 
     v_quote.discount := 0;
@@ -412,7 +507,10 @@ begin
         v_quote.promo_code_id := v_promo.promo_code_id;
         v_quote.promo_code := v_promo.promo_code;
         v_quote.promo_problem := v_promo.problem;
-        v_quote.discount := coalesce(v_promo.discount, 0);
+        -- No code takes an order below what its pieces may be sold for.
+        v_quote.discount := least(
+            coalesce(v_promo.discount, 0), private.discount_room(v_quote.lines, v_quote.country)
+        );
     end if;
 
     select
@@ -440,6 +538,20 @@ begin
         v_quote.total * v_tax_rate / (1 + v_tax_rate), v_quote.currency
     ), 0);
     return v_quote;
+end
+$$;
+
+create or replace function private.variant_key(variant_id uuid)
+returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+    if variant_key.variant_id is null then
+        return '{}'::jsonb;
+    end if;
+    return jsonb_build_object('variant_id', variant_key.variant_id);
 end
 $$;
 
@@ -472,7 +584,7 @@ as $$
                                 'subtotal', l.quantity * l.unit_price,
                                 'available', l.available,
                                 'problem', l.problem
-                            )
+                            ) || private.variant_key(l.variant_id)
                             order by l.line_number
                         )
                     from unnest(quote_as_json.quote.lines) as l
@@ -490,15 +602,18 @@ as $$
 $$;
 
 revoke all on function private.compute_quote(
-    uuid, uuid [], public.product_channel [], integer [], text, text
+    uuid, uuid [], public.product_channel [], integer [], text, text, uuid []
 ) from public;
 revoke all on function private.quote_as_json(private.quote) from public;
+revoke all on function private.variant_key(uuid) from public;
 
 comment on function private.compute_quote(
-    uuid, uuid [], public.product_channel [], integer [], text, text
+    uuid, uuid [], public.product_channel [], integer [], text, text, uuid []
 ) is
 'Prices lines for a person in a country. A line or promo code that does not hold carries its '
 'problem and counts nothing. Errors: country_unknown, shipping_unavailable.';
+comment on function private.variant_key(uuid) is
+'{variant_id} of a line that names one, {} of any other.';
 comment on function private.quote_as_json(private.quote) is
 'A quote as RPCs answer it: {country, currency, lines, subtotal, promo_code, promo_problem, '
 'discount, shipping, duty, tax (contained), total}.';
@@ -515,6 +630,7 @@ declare
     v_ids uuid [];
     v_channels public.product_channel [];
     v_quantities integer [];
+    v_variants uuid [];
     v_quote private.quote;
     v_changes jsonb;
 begin
@@ -523,15 +639,17 @@ begin
     end if;
     v_cart_id := private.lock_cart(v_user_id);
     select
-        coalesce(array_agg(c.listing_id order by c.created_at, c.listing_id), '{}'),
-        coalesce(array_agg(c.channel order by c.created_at, c.listing_id), '{}'),
-        coalesce(array_agg(c.quantity order by c.created_at, c.listing_id), '{}')
-    into v_ids, v_channels, v_quantities
+        coalesce(array_agg(c.listing_id order by c.created_at, c.line_id), '{}'),
+        coalesce(array_agg(c.channel order by c.created_at, c.line_id), '{}'),
+        coalesce(array_agg(c.quantity order by c.created_at, c.line_id), '{}'),
+        coalesce(array_agg(c.variant_id order by c.created_at, c.line_id), '{}')
+    into v_ids, v_channels, v_quantities, v_variants
     from public.cart_items as c
     where c.cart_id = v_cart_id;
 
     v_quote := private.compute_quote(
-        v_user_id, v_ids, v_channels, v_quantities, quote_cart.country, quote_cart.promo_code
+        v_user_id, v_ids, v_channels, v_quantities, quote_cart.country, quote_cart.promo_code,
+        v_variants
     );
     perform private.count_promo_guess(v_user_id, v_quote.promo_problem);
 
@@ -545,14 +663,14 @@ begin
                     'seen_unit_price', c.seen_unit_price,
                     'unit_price', l.unit_price,
                     'available', l.available
-                )
+                ) || private.variant_key(l.variant_id)
                 order by l.line_number
             ), '[]'
         )
     into v_changes
     from unnest(v_quote.lines) as l
     inner join public.cart_items as c
-        on c.cart_id = v_cart_id and l.listing_id = c.listing_id
+        on c.cart_id = v_cart_id and coalesce(l.variant_id, l.listing_id) = c.line_id
     where l.problem is not null
         or c.seen_currency = l.currency and c.seen_unit_price is distinct from l.unit_price;
 
@@ -560,7 +678,7 @@ begin
     set seen_unit_price = l.unit_price, seen_currency = l.currency
     from unnest(v_quote.lines) as l
     where c.cart_id = v_cart_id
-        and c.listing_id = l.listing_id
+        and c.line_id = coalesce(l.variant_id, l.listing_id)
         and l.unit_price is not null
         and (c.seen_unit_price, c.seen_currency) is distinct from (l.unit_price, l.currency);
 
@@ -746,6 +864,7 @@ declare
     v_ids uuid [];
     v_channels public.product_channel [];
     v_quantities integer [];
+    v_variants uuid [];
     v_quote private.quote;
     v_line private.order_line;
     v_discounts numeric [];
@@ -766,14 +885,15 @@ begin
     if place_order.items is null then
         v_cart_id := private.lock_cart(v_user_id);
         select
-            array_agg(c.listing_id order by c.created_at, c.listing_id),
-            array_agg(c.channel order by c.created_at, c.listing_id),
-            array_agg(c.quantity order by c.created_at, c.listing_id)
-        into v_ids, v_channels, v_quantities
+            array_agg(c.listing_id order by c.created_at, c.line_id),
+            array_agg(c.channel order by c.created_at, c.line_id),
+            array_agg(c.quantity order by c.created_at, c.line_id),
+            array_agg(c.variant_id order by c.created_at, c.line_id)
+        into v_ids, v_channels, v_quantities, v_variants
         from public.cart_items as c
         where c.cart_id = v_cart_id;
     else
-        select i.* into v_ids, v_channels, v_quantities
+        select i.* into v_ids, v_channels, v_quantities, v_variants
         from private.read_items(place_order.items) as i;
     end if;
     if v_ids is null then
@@ -788,7 +908,8 @@ begin
     for no key update;
 
     v_quote := private.compute_quote(
-        v_user_id, v_ids, v_channels, v_quantities, place_order.country, place_order.promo_code
+        v_user_id, v_ids, v_channels, v_quantities, place_order.country, place_order.promo_code,
+        v_variants
     );
     foreach v_line in array v_quote.lines loop
         if v_line.problem is not null then
@@ -840,21 +961,31 @@ begin
     returning o.* into v_order;
 
     insert into public.order_items (
-        order_id, user_id, line_number, product_id, retailer_product_id, name, name_fr, quantity,
-        unit_price, discount_amount, tax_amount, currency
+        order_id, user_id, line_number, product_id, retailer_product_id, variant_id, name, name_fr,
+        quantity, unit_price, discount_amount, tax_amount, currency
     )
     select
         v_order.id, v_user_id, l.line_number,
         case when l.channel = 'retail' then l.listing_id end,
         case when l.channel = 'wholesale' then l.listing_id end,
-        l.name, l.name_fr, l.quantity, l.unit_price,
+        l.variant_id, l.name, l.name_fr, l.quantity, l.unit_price,
         v_discounts[l.line_number], v_taxes[l.line_number], v_quote.currency
     from unnest(v_quote.lines) as l;
 
     update public.product_stock as s
     set reserved = s.reserved + l.quantity, updated_at = now()
-    from unnest(v_quote.lines) as l
+    from (
+        select n.listing_id, sum(n.quantity)::integer as quantity
+        from unnest(v_quote.lines) as n
+        group by n.listing_id
+    ) as l
     where s.listing_id = l.listing_id;
+    if array_remove(v_variants, null) <> '{}' then
+        update public.product_variants as v
+        set reserved = v.reserved + l.quantity
+        from unnest(v_quote.lines) as l
+        where v.id = l.variant_id;
+    end if;
 
     if v_cart_id is not null then
         delete from public.cart_items as c where c.cart_id = v_cart_id;
@@ -908,12 +1039,13 @@ to authenticated;
 
 comment on function public.place_order(text, text, jsonb, text, jsonb, numeric) is
 'Places an order in one transaction: prices it, holds stock and promo use for 30 minutes, returns '
-'the order. items [{product_id, channel, quantity}], null = the cart. address {id} or {'
-'recipient_name, phone, city, line1 | landmark | district, …}. The same idempotency_key and body '
+'the order. items [{product_id, channel, quantity, variant_id?}], null = the cart. address {id} or '
+'{recipient_name, phone, city, line1 | landmark | district, …}. The same idempotency_key and body '
 'answer the same again. Errors: authentication_required, idempotency_key_invalid, '
 'idempotency_key_reused, cart_empty, order_items_invalid, quantity_invalid, product_not_found, '
-'product_not_sold_in_country, quantity_below_minimum, quantity_above_maximum, '
-'quantity_not_in_steps, stock_insufficient, country_unknown, shipping_unavailable, '
+'variant_not_found, variant_required (a product with variants of different prices), '
+'product_not_sold_in_country, quantity_below_minimum, quantity_above_maximum (of a product in all '
+'its lines), quantity_not_in_steps, stock_insufficient, country_unknown, shipping_unavailable, '
 'address_invalid, address_not_found, address_country_mismatch, card_number_refused, '
 'promo_code_* (as check_promo_code), '
 'total_changed (details hold the new quote), order_total_too_small, rate_limit_exceeded.';
@@ -946,10 +1078,10 @@ begin
     returning o.* into strict v_order;
 
     update public.product_stock as s
-    set reserved = s.reserved - i.quantity, updated_at = now()
-    from public.order_items as i
-    where i.order_id = release_order.order_id
-        and s.listing_id = coalesce(i.product_id, i.retailer_product_id);
+    set reserved = s.reserved - l.quantity, updated_at = now()
+    from private.ordered_pieces(release_order.order_id) as l
+    where s.listing_id = l.listing_id;
+    perform private.count_variants(release_order.order_id, 0, -1);
 
     if v_order.promo_code_id is not null then
         perform private.release_promo_code(v_order.promo_code_id);

@@ -1577,12 +1577,12 @@ begin
     returning o.* into strict v_order;
 
     update public.product_stock as s
-    set on_hand = s.on_hand - i.quantity,
-        reserved = s.reserved - i.quantity,
+    set on_hand = s.on_hand - l.quantity,
+        reserved = s.reserved - l.quantity,
         updated_at = now()
-    from public.order_items as i
-    where i.order_id = v_order.id
-        and s.listing_id = coalesce(i.product_id, i.retailer_product_id);
+    from private.ordered_pieces(v_order.id) as l
+    where s.listing_id = l.listing_id;
+    perform private.count_variants(v_order.id, -1, -1);
 
     perform private.post_sale(v_order, settle_order.payment);
     if v_order.promo_code_id is not null then
@@ -3120,10 +3120,10 @@ begin
     where o.id = cancel_paid_order.order_id
     returning o.* into strict v_order;
     update public.product_stock as s
-    set on_hand = s.on_hand + i.quantity, updated_at = now()
-    from public.order_items as i
-    where i.order_id = v_order.id
-        and s.listing_id = coalesce(i.product_id, i.retailer_product_id);
+    set on_hand = s.on_hand + l.quantity, updated_at = now()
+    from private.ordered_pieces(v_order.id) as l
+    where s.listing_id = l.listing_id;
+    perform private.count_variants(v_order.id, 1, 0);
 
     if private.refund_open_amount(v_payment) > 0 then
         perform private.refund_payment(
@@ -3886,6 +3886,19 @@ values
     '{refund, mark_refunded, dismiss}'
 ),
 (
+    'exchange_rate_old',
+    'No source gave an exchange rate for three days: prices keep the last one.',
+    'Aucune source n''a donné de taux de change depuis trois jours : les prix gardent le dernier.',
+    '{dismiss}'
+),
+(
+    'exchange_rate_refused',
+    'An exchange rate moved too far in a day: prices keep the last one until it is accepted.',
+    'Un taux de change a trop bougé en un jour : les prix gardent le dernier tant qu''il n''est '
+    'pas accepté.',
+    '{dismiss}'
+),
+(
     'failed_refund',
     'A refund did not go through.',
     'Un remboursement n''a pas abouti.',
@@ -3910,6 +3923,13 @@ values
     '{recheck, dismiss}'
 ),
 (
+    'price_held',
+    'Prices set by hand are lower than what the goods now cost: they are not for sale.',
+    'Des prix fixés à la main sont inférieurs à ce que coûtent désormais les articles : ils ne '
+    'sont plus en vente.',
+    '{dismiss}'
+),
+(
     'refund_mismatch',
     'Another sum was given back than asked for.',
     'Une autre somme que celle demandée a été remboursée.',
@@ -3928,9 +3948,27 @@ values
     '{dismiss}'
 ),
 (
+    'supplier_consent_ends',
+    'The consent to use a supplier''s platform ends or was refused: give it anew.',
+    'Le consentement donné à un fournisseur se termine ou a été refusé : donnez-le à nouveau.',
+    '{dismiss}'
+),
+(
     'unknown_in_statement',
     'The gateway''s statement shows money that no payment knows.',
     'Le relevé du prestataire montre de l''argent qu''aucun paiement ne connaît.',
+    '{dismiss}'
+),
+(
+    'sync_failed',
+    'A sync of a supplier''s catalogue could not go on.',
+    'Une synchronisation du catalogue d''un fournisseur n''a pas pu continuer.',
+    '{dismiss}'
+),
+(
+    'sync_waiting',
+    'A sync would change a large part of the catalogue and waits for a decision.',
+    'Une synchronisation changerait une grande partie du catalogue et attend une décision.',
     '{dismiss}'
 ),
 (

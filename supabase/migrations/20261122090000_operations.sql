@@ -11,6 +11,7 @@ declare
     v_keys integer;
     v_outbox integer;
     v_events integer;
+    v_searches integer;
     v_limits integer;
 begin
     delete from private.idempotency_keys as k
@@ -46,13 +47,22 @@ begin
     );
     get diagnostics v_events = row_count;
 
+    delete from private.searches as s
+    where s.id in (
+        select d.id
+        from private.searches as d
+        where d.created_at < now() - interval '90 days'
+        limit apply_retention.batch
+    );
+    get diagnostics v_searches = row_count;
+
     delete from private.rate_limits as l
     where l.refilled_at < now() - interval '1 day';
     get diagnostics v_limits = row_count;
 
     return jsonb_build_object(
         'idempotency_keys', v_keys, 'outbox', v_outbox, 'webhook_events', v_events,
-        'rate_limits', v_limits
+        'searches', v_searches, 'rate_limits', v_limits
     );
 end
 $$;
@@ -120,8 +130,9 @@ grant execute on function service.ping() to mallgram_service;
 
 comment on function service.apply_retention(integer) is
 'Forgets what is past its time: keys after 30 days, done work after 7 (dead after 90), bodies of '
-'notices after 180, idle buckets after one. Rows touched: {idempotency_keys, outbox, '
-'webhook_events, rate_limits}. Definer because the tables are closed to the service.';
+'notices after 180, searches after 90, idle buckets after one. Rows touched: {idempotency_keys, '
+'outbox, webhook_events, searches, rate_limits}. Definer because the tables are closed to the '
+'service.';
 comment on function service.ping() is
 '{now, open_outbox}: the database answers, and how many rows of work are due. Definer because the '
 'outbox is closed to the service.';

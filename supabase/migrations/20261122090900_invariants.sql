@@ -25,6 +25,31 @@ where b.blocks < p.usage_count / a.threshold_uses or b.unearned > 0;
 revoke all on table private.invariant_affiliate_payouts from public, anon, authenticated, service_role;
 comment on view private.invariant_affiliate_payouts is 'Each full block of uses of an affiliate''s code has its payout.';
 
+-- invariants/category_counts.sql
+create view private.invariant_category_counts with (security_invoker = true) as
+-- The counts of a catalogue that has not changed since are those of its listings.
+select
+    'category_counts' as check_name,
+    coalesce(l.category_id, n.category_id) as subject_id,
+    format(
+        '%s %s: counted %s, on sale %s',
+        coalesce(l.country, n.country), coalesce(l.channel, n.channel),
+        coalesce(l.listings, 0), coalesce(n.listings, 0)
+    ) as detail
+from private.listing_counts as l
+full join (
+    select pp.country, pp.category_id, pp.channel, count(*) as listings
+    from public.product_prices as pp
+    where pp.is_listed
+    group by pp.country, pp.category_id, pp.channel
+) as n on l.country = n.country and l.category_id = n.category_id and l.channel = n.channel
+where l.listings is distinct from n.listings
+    and exists (
+        select from private.counted_catalogue as c where c.version = private.catalogue_version()
+    );
+revoke all on table private.invariant_category_counts from public, anon, authenticated, service_role;
+comment on view private.invariant_category_counts is 'The counts of a catalogue that has not changed since are those of its listings.';
+
 -- invariants/ledger.sql
 create view private.invariant_ledger with (security_invoker = true) as
 -- The books balance, and say the same of every order and payment as the rows do.
@@ -184,6 +209,84 @@ where p.paid_at is not null
 revoke all on table private.invariant_payments from public, anon, authenticated, service_role;
 comment on view private.invariant_payments is 'A paid order has the payment that won it, an open payment its next check, other money a person.';
 
+-- invariants/prices.sql
+create view private.invariant_prices with (security_invoker = true) as
+-- No price is live under its floor, and every live one is the last of its history.
+-- Breaks of wholesale prices begin above the least quantity, whose price is the listed one.
+select
+    'prices' as check_name,
+    pp.listing_id as subject_id,
+    format('%s %s is under its floor %s', pp.country, pp.amount, f.amount) as detail
+from public.product_prices as pp
+inner join private.price_floors as f on pp.listing_id = f.listing_id and pp.country = f.country
+where not pp.is_held and pp.amount < f.amount
+union all
+select
+    'prices',
+    pp.listing_id,
+    format(
+        '%s is live at %s, its history says %s', pp.country, pp.amount,
+        coalesce(h.amount::text, 'nothing')
+    )
+from public.product_prices as pp
+left join lateral (
+    select l.amount
+    from public.price_history as l
+    where l.listing_id = pp.listing_id and l.country = pp.country
+    order by l.changed_at desc
+    limit 1
+) as h on true
+where not pp.is_held and pp.amount is distinct from h.amount
+union all
+select
+    'prices',
+    p.id,
+    format(
+        'a break begins at %s, the least quantity is %s', lower(t.quantities),
+        p.min_order_quantity
+    )
+from public.price_tiers as t
+inner join public.products_retailer as p on t.retailer_product_id = p.id
+where lower(t.quantities) <= p.min_order_quantity;
+revoke all on table private.invariant_prices from public, anon, authenticated, service_role;
+comment on view private.invariant_prices is 'No price is live under its floor, and every live one is the last of its history.';
+
+-- invariants/product_ratings.sql
+create view private.invariant_product_ratings with (security_invoker = true) as
+-- The stars of a product are those of its approved reviews.
+select
+    'product_ratings' as check_name,
+    coalesce(t.listing_id, r.listing_id) as subject_id,
+    format(
+        'stars %s %s %s %s %s, approved reviews have %s %s %s %s %s',
+        coalesce(t.stars_1, 0), coalesce(t.stars_2, 0), coalesce(t.stars_3, 0),
+        coalesce(t.stars_4, 0), coalesce(t.stars_5, 0),
+        coalesce(r.stars_1, 0), coalesce(r.stars_2, 0), coalesce(r.stars_3, 0),
+        coalesce(r.stars_4, 0), coalesce(r.stars_5, 0)
+    ) as detail
+from public.product_ratings as t
+full join (
+    select
+        p.listing_id,
+        count(*) filter (where p.rating = 1) as stars_1,
+        count(*) filter (where p.rating = 2) as stars_2,
+        count(*) filter (where p.rating = 3) as stars_3,
+        count(*) filter (where p.rating = 4) as stars_4,
+        count(*) filter (where p.rating = 5) as stars_5
+    from public.product_reviews as p
+    where p.status = 'approved'
+    group by p.listing_id
+) as r on t.listing_id = r.listing_id
+where (
+    coalesce(t.stars_1, 0), coalesce(t.stars_2, 0), coalesce(t.stars_3, 0),
+    coalesce(t.stars_4, 0), coalesce(t.stars_5, 0)
+) is distinct from (
+    coalesce(r.stars_1, 0), coalesce(r.stars_2, 0), coalesce(r.stars_3, 0),
+    coalesce(r.stars_4, 0), coalesce(r.stars_5, 0)
+);
+revoke all on table private.invariant_product_ratings from public, anon, authenticated, service_role;
+comment on view private.invariant_product_ratings is 'The stars of a product are those of its approved reviews.';
+
 -- invariants/promo_codes.sql
 create view private.invariant_promo_codes with (security_invoker = true) as
 -- A code's reserved uses are its unpaid orders, its final uses its statistics.
@@ -264,6 +367,29 @@ where r.status = 'failed'
 revoke all on table private.invariant_refunds from public, anon, authenticated, service_role;
 comment on view private.invariant_refunds is 'No line is refunded twice, no refund waits for nobody.';
 
+-- invariants/search.sql
+create view private.invariant_search with (security_invoker = true) as
+-- Search knows what is on sale and nothing else, but for what waits to be looked at again.
+select
+    'search' as check_name,
+    coalesce(l.id, d.listing_id) as subject_id,
+    case
+        when d.listing_id is null then 'on sale and not to be found'
+        else 'to be found and not on sale'
+    end as detail
+from (
+    select p.id from public.products as p where p.is_active
+    union all
+    select p.id from public.products_retailer as p where p.is_active
+) as l
+full join private.search_documents as d on l.id = d.listing_id
+where (l.id is null or d.listing_id is null)
+    and not exists (
+        select from private.search_queue as q where q.listing_id = coalesce(l.id, d.listing_id)
+    );
+revoke all on table private.invariant_search from public, anon, authenticated, service_role;
+comment on view private.invariant_search is 'Search knows what is on sale and nothing else, but for what waits to be looked at again.';
+
 -- invariants/stock.sql
 create view private.invariant_stock with (security_invoker = true) as
 -- The pieces held of a product are those of its unpaid orders.
@@ -284,3 +410,24 @@ left join (
 where s.reserved <> coalesce(h.held, 0);
 revoke all on table private.invariant_stock from public, anon, authenticated, service_role;
 comment on view private.invariant_stock is 'The pieces held of a product are those of its unpaid orders.';
+
+-- invariants/variant_stock.sql
+create view private.invariant_variant_stock with (security_invoker = true) as
+-- The pieces held of a variant are those of its unpaid orders.
+select
+    'variant_stock' as check_name,
+    v.id as subject_id,
+    format('reserved %s, unpaid orders hold %s', v.reserved, coalesce(h.held, 0)) as detail
+from public.product_variants as v
+left join (
+    select
+        i.variant_id,
+        sum(i.quantity) as held
+    from public.order_items as i
+    inner join public.orders as o on i.order_id = o.id
+    where o.status = 'pending' and i.variant_id is not null
+    group by i.variant_id
+) as h on v.id = h.variant_id
+where v.reserved <> coalesce(h.held, 0);
+revoke all on table private.invariant_variant_stock from public, anon, authenticated, service_role;
+comment on view private.invariant_variant_stock is 'The pieces held of a variant are those of its unpaid orders.';

@@ -157,6 +157,24 @@ export async function beginPayment(order, { method = 'kora_checkout', gateway = 
   return payment;
 }
 
+/** Pays, ships and delivers an order, as the worker and the carrier do. */
+export async function deliver(order) {
+  await applyPaid(await beginPayment(order));
+  await sql`update public.orders set status = 'shipped', shipped_at = now() where id = ${order.id}`;
+  await sql`
+    update public.orders set status = 'delivered', delivered_at = now() where id = ${order.id}`;
+}
+
+/** A variant of a product; its options are name and value of each. */
+export async function makeVariant(product, { options = { Size: '42' }, ...columns } = {}) {
+  return inserted('product_variants', {
+    [product.channel === 'retail' ? 'product_id' : 'retailer_product_id']: product.id,
+    external_id: unique(),
+    options: Object.entries(options).map(([name, value]) => ({ name, value })),
+    ...columns,
+  });
+}
+
 /** An order that is paid by card through PayGate, whose refunds wait for a person's hands. */
 export async function paidByCard(client, options) {
   const order = await placedOrder(client, { country: 'ZA', ...options });

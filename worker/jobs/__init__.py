@@ -21,7 +21,19 @@ from edge_workers.providers import registry
 from edge_workers.providers.errors import Misconfigured, ProviderError
 from worker import mail
 from worker.breaker import Breaker
-from worker.jobs import notifications, operations, orders, payments, refunds
+from worker.jobs import (
+    catalogue,
+    notifications,
+    operations,
+    orders,
+    payments,
+    pictures,
+    prices,
+    refunds,
+    search,
+    suppliers,
+    sync,
+)
 from worker.task import Task
 
 JOBS: Final[Mapping[str, Callable[..., None]]] = {
@@ -31,8 +43,18 @@ JOBS: Final[Mapping[str, Callable[..., None]]] = {
     "check_refund": refunds.check_refund,
     "release_holds": orders.release_holds,
     "send_email": notifications.send_email,
+    "announce_stock": notifications.announce_stock,
     "archive": operations.archive,
     "check_invariants": operations.check_invariants,
+    "count_catalogue": catalogue.count_catalogue,
+    "refresh_rates": prices.refresh_rates,
+    "reprice_products": prices.reprice_products,
+    "refresh_search": search.refresh_search,
+    "count_search": search.count_search,
+    "embed_search": search.embed_search,
+    "refresh_supplier_tokens": suppliers.refresh_supplier_tokens,
+    "sync_products": sync.sync_products,
+    "copy_pictures": pictures.copy_pictures,
 }
 """Job name to function. Each takes the task and, by name, the ids of its outbox row."""
 
@@ -126,6 +148,9 @@ def preload(settings: Settings) -> None:
         set(registry.PAYMENT_GATEWAYS) - set(registry.configured_payment_gateways(settings))
     ):
         log.warning("provider.disabled", provider=gateway)
+    for platform in registry.SUPPLIERS:
+        if platform not in registry.configured_suppliers(settings):
+            log.warning("provider.disabled", provider=platform)
     try:
         registry.mail_provider(settings)
     except Misconfigured as error:

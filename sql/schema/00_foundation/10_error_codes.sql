@@ -19,17 +19,18 @@ comment on table private.error_codes is
 
 create or replace function private.request_language()
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-    select
-        (regexp_match(
-            lower(
-                nullif(current_setting('request.headers', true), '')::jsonb ->> 'accept-language'
-            ),
-            '(?:^|[\s,])(en|fr)(?:[-;,\s]|$)'
-        ))[1]
+begin
+    return (regexp_match(
+        lower(
+            nullif(current_setting('request.headers', true), '')::jsonb ->> 'accept-language'
+        ),
+        '(?:^|[\s,])(en|fr)(?:[-;,\s]|$)'
+    ))[1];
+end
 $$;
 
 comment on function private.request_language() is

@@ -37,17 +37,18 @@ comment on column public.users.is_affiliate is
 
 create or replace function private.caller_language()
 returns text
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-    select
-        coalesce(
-            private.request_language(),
-            (select u.language from public.users as u where u.id = (select auth.uid())),
-            'en'
-        )
+begin
+    return coalesce(
+        private.request_language(),
+        (select u.language from public.users as u where u.id = (select auth.uid())),
+        'en'
+    );
+end
 $$;
 
 revoke all on function private.caller_language() from public;

@@ -1,5 +1,7 @@
 insert into public.currencies (code, name, name_fr, minor_unit, cash_step)
 values
+('CNY', 'Chinese yuan', 'Yuan chinois', 2, 0.01),
+('EUR', 'Euro', 'Euro', 2, 0.01),
 ('USD', 'US dollar', 'Dollar américain', 2, 0.01),
 ('XAF', 'Central African CFA franc', 'Franc CFA (CEMAC)', 0, 5),
 ('ZAR', 'South African rand', 'Rand sud-africain', 2, 0.10)
@@ -82,3 +84,9 @@ values
 ('7a000000-0000-4000-8000-000000000002', 'CM', 'VAT', 'TVA', 0.1925)
 on conflict (id) do update
 set name = excluded.name, name_fr = excluded.name_fr, rate = excluded.rate;
+
+insert into private.currency_pegs (currency, anchor, rate)
+values
+('XAF', 'EUR', 655.957)
+on conflict (currency) do update
+set anchor = excluded.anchor, rate = excluded.rate;

@@ -75,12 +75,12 @@ begin
     returning o.* into strict v_order;
 
     update public.product_stock as s
-    set on_hand = s.on_hand - i.quantity,
-        reserved = s.reserved - i.quantity,
+    set on_hand = s.on_hand - l.quantity,
+        reserved = s.reserved - l.quantity,
         updated_at = now()
-    from public.order_items as i
-    where i.order_id = v_order.id
-        and s.listing_id = coalesce(i.product_id, i.retailer_product_id);
+    from private.ordered_pieces(v_order.id) as l
+    where s.listing_id = l.listing_id;
+    perform private.count_variants(v_order.id, -1, -1);
 
     perform private.post_sale(v_order, settle_order.payment);
     if v_order.promo_code_id is not null then

@@ -27,10 +27,10 @@ begin
     where o.id = cancel_paid_order.order_id
     returning o.* into strict v_order;
     update public.product_stock as s
-    set on_hand = s.on_hand + i.quantity, updated_at = now()
-    from public.order_items as i
-    where i.order_id = v_order.id
-        and s.listing_id = coalesce(i.product_id, i.retailer_product_id);
+    set on_hand = s.on_hand + l.quantity, updated_at = now()
+    from private.ordered_pieces(v_order.id) as l
+    where s.listing_id = l.listing_id;
+    perform private.count_variants(v_order.id, 1, 0);
 
     if private.refund_open_amount(v_payment) > 0 then
         perform private.refund_payment(

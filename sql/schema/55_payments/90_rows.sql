@@ -43,6 +43,19 @@ values
     '{refund, mark_refunded, dismiss}'
 ),
 (
+    'exchange_rate_old',
+    'No source gave an exchange rate for three days: prices keep the last one.',
+    'Aucune source n''a donné de taux de change depuis trois jours : les prix gardent le dernier.',
+    '{dismiss}'
+),
+(
+    'exchange_rate_refused',
+    'An exchange rate moved too far in a day: prices keep the last one until it is accepted.',
+    'Un taux de change a trop bougé en un jour : les prix gardent le dernier tant qu''il n''est '
+    'pas accepté.',
+    '{dismiss}'
+),
+(
     'failed_refund',
     'A refund did not go through.',
     'Un remboursement n''a pas abouti.',
@@ -67,6 +80,13 @@ values
     '{recheck, dismiss}'
 ),
 (
+    'price_held',
+    'Prices set by hand are lower than what the goods now cost: they are not for sale.',
+    'Des prix fixés à la main sont inférieurs à ce que coûtent désormais les articles : ils ne '
+    'sont plus en vente.',
+    '{dismiss}'
+),
+(
     'refund_mismatch',
     'Another sum was given back than asked for.',
     'Une autre somme que celle demandée a été remboursée.',
@@ -85,9 +105,27 @@ values
     '{dismiss}'
 ),
 (
+    'supplier_consent_ends',
+    'The consent to use a supplier''s platform ends or was refused: give it anew.',
+    'Le consentement donné à un fournisseur se termine ou a été refusé : donnez-le à nouveau.',
+    '{dismiss}'
+),
+(
     'unknown_in_statement',
     'The gateway''s statement shows money that no payment knows.',
     'Le relevé du prestataire montre de l''argent qu''aucun paiement ne connaît.',
+    '{dismiss}'
+),
+(
+    'sync_failed',
+    'A sync of a supplier''s catalogue could not go on.',
+    'Une synchronisation du catalogue d''un fournisseur n''a pas pu continuer.',
+    '{dismiss}'
+),
+(
+    'sync_waiting',
+    'A sync would change a large part of the catalogue and waits for a decision.',
+    'Une synchronisation changerait une grande partie du catalogue et attend une décision.',
     '{dismiss}'
 ),
 (

@@ -223,4 +223,6 @@ grant execute on function public.check_promo_code(text, text) to authenticated;
 comment on function public.check_promo_code(text, text) is
 '{is_valid: true, code, discount_percent | discount_amount and currency, ends_at} or {is_valid: '
 'false, reason, message}: promo_code_not_found, _inactive, _not_started, _expired, _own, '
-'_currency_mismatch, _exhausted, _used_up. Errors: country_unknown, rate_limit_exceeded.';
+'_currency_mismatch, _exhausted, _used_up. A code takes less off an order than it says, down to '
+'nothing, where its goods would go below what they may be sold for: the quote says how much. '
+'Errors: country_unknown, rate_limit_exceeded.';

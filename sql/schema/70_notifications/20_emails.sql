@@ -7,6 +7,7 @@ create table private.emails (
     order_id uuid references public.orders (id) on delete cascade,
     exception_id uuid references private.payment_exceptions (id) on delete cascade,
     refund_id uuid references public.refunds (id) on delete cascade,
+    notification_id uuid references public.notifications (id) on delete cascade,
     created_at timestamptz not null default now(),
     sent_at timestamptz,
     message_id text,
@@ -15,11 +16,14 @@ create table private.emails (
     constraint emails_template_is_known
     check (
         template in (
-            'welcome', 'order_placed', 'payment_received', 'exception_opened', 'refund_sent'
+            'welcome', 'order_placed', 'payment_received', 'exception_opened', 'refund_sent',
+            'back_in_stock'
         )
     ),
     constraint emails_template_key
-    unique nulls not distinct (template, user_id, order_id, exception_id, refund_id),
+    unique nulls not distinct (
+        template, user_id, order_id, exception_id, refund_id, notification_id
+    ),
     constraint emails_sent_has_message_id check ((sent_at is null) = (message_id is null)),
     constraint emails_rejected_has_reason check ((rejected_at is null) = (reject_reason is null)),
     constraint emails_end_once check (sent_at is null or rejected_at is null)
@@ -32,9 +36,12 @@ create index emails_order_id_idx on private.emails (order_id);
 create index emails_exception_id_idx on private.emails (exception_id)
 where exception_id is not null;
 create index emails_refund_id_idx on private.emails (refund_id) where refund_id is not null;
+create index emails_notification_id_idx on private.emails (notification_id)
+where notification_id is not null;
 
 comment on table private.emails is
-'One mail a (template, recipient, order, exception, refund): asked for twice, sent once.';
+'One mail a (template, recipient, order, exception, refund, message): asked for twice, sent '
+'once.';
 
 create or replace function private.emit_email(
     template text,
@@ -133,9 +140,43 @@ as $$
     where r.id = refund_mail_data.refund_id
 $$;
 
+create or replace function private.product_mail_data(notification_id uuid, language text)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+    select
+        jsonb_build_object(
+            'product_id', l.listing_id,
+            'product_name',
+            case
+                when product_mail_data.language = 'fr'
+                    then coalesce(p.name_fr, w.name_fr, p.name, w.name, n.data ->> 'name')
+                else coalesce(p.name, w.name, n.data ->> 'name')
+            end,
+            'price', pp.amount,
+            'currency', pp.currency,
+            'minor_unit', c.minor_unit,
+            'min_order_quantity', coalesce(w.min_order_quantity, 1),
+            'available', coalesce(s.available, 0)
+        )
+    from public.notifications as n
+    inner join public.users as u on n.user_id = u.id
+    cross join lateral (select (n.data ->> 'product_id')::uuid as listing_id) as l
+    left join public.products as p on l.listing_id = p.id
+    left join public.products_retailer as w on l.listing_id = w.id
+    left join public.product_stock as s on l.listing_id = s.listing_id
+    left join public.product_prices as pp
+        on l.listing_id = pp.listing_id and pp.country = coalesce(u.country, 'ZA')
+    left join public.currencies as c on pp.currency = c.code
+    where n.id = product_mail_data.notification_id
+$$;
+
 revoke all on function private.emit_email(text, uuid, uuid, uuid, uuid) from public;
 revoke all on function private.exception_mail_data(uuid, text) from public;
 revoke all on function private.refund_mail_data(uuid, text) from public;
+revoke all on function private.product_mail_data(uuid, text) from public;
 
 comment on function private.emit_email(text, uuid, uuid, uuid, uuid) is
 'Asks for a mail, once a (template, recipient, order, exception, refund).';
@@ -143,6 +184,8 @@ comment on function private.exception_mail_data(uuid, text) is
 'What a mail about a row of the exception desk says.';
 comment on function private.refund_mail_data(uuid, text) is
 'What a mail about a refund says beside the order.';
+comment on function private.product_mail_data(uuid, text) is
+'What a mail about a message that names a product says of it, as it is now.';
 
 create or replace function service.begin_email(email_id uuid)
 returns jsonb
@@ -165,6 +208,7 @@ as $$
             || coalesce(
                 private.refund_mail_data(e.refund_id, coalesce(o.language, u.language)), '{}'
             )
+            || coalesce(private.product_mail_data(e.notification_id, u.language), '{}')
             || case
                 when o.id is null then jsonb_build_object(
                     'first_name', split_part(u.full_name, ' ', 1)

@@ -11,7 +11,7 @@ select tests.make_product('old_shoe', is_active => false);
 select tests.make_wholesale_product('box');
 select tests.make_wholesale_product('old_box', is_active => false);
 insert into public.price_tiers (retailer_product_id, quantities, discount_percent)
-values (tests.id('box'), '[10,50)', 5);
+values (tests.id('box'), '[20,50)', 5);
 insert into public.product_media (product_id, storage_path)
 values (tests.id('shoe'), 'products/a.webp');
 insert into public.suppliers (id, platform, external_id, name)
@@ -53,6 +53,8 @@ select tests.has_policies(
         when t = 'public.suppliers' then 'select_admin: select to authenticated'
         when t in ('public.categories', 'public.products', 'public.products_retailer')
             then 'select_active_or_admin: select to anon, authenticated'
+        when t = 'public.product_prices'
+            then 'select_live_or_admin: select to anon, authenticated'
         else 'select_all: select to anon, authenticated'
     end
 )

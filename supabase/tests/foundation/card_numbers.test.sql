@@ -4,7 +4,7 @@ begin;
 \ir ../_helpers.psql
 \ir ../payments/_payments.psql
 \ir ../payments/_refunds.psql
-select plan(157);
+select plan(163);
 
 -- What passes for one -----------------------------------------------------------------------------
 
@@ -145,6 +145,9 @@ select count(tests.as_service(format(
     'service.import_statement(%L, ''kora'', ''a.csv'', %L)', tests.id('chioma'),
     '[{"kind": "settlement", "gross": "5", "currency": "XAF", "occurred_at": "2026-11-22"}]'
 )));
+insert into public.product_reviews (order_item_id, user_id, product_id, rating, language)
+select i.id, i.user_id, i.product_id, 5, 'fr'
+from public.order_items as i where i.order_id = tests.id('order');
 create table tests.guards (place serial, table_name text, constraint_name text, assignment text);
 insert into tests.guards (table_name, constraint_name, assignment) values
 ('public.users', 'users_holds_no_card_number', 'full_name = %L'),
@@ -156,6 +159,8 @@ insert into tests.guards (table_name, constraint_name, assignment) values
 ('public.affiliates', 'affiliates_holds_no_card_number', 'note = %L'),
 ('public.affiliates', 'affiliates_holds_no_card_number',
     'payout_channel = ''kora'', payout_account = %L'),
+('public.product_reviews', 'product_reviews_holds_no_card_number', 'title = %L'),
+('public.product_reviews', 'product_reviews_holds_no_card_number', 'body = %L'),
 ('public.saved_payment_methods', 'saved_payment_methods_holds_no_card_number', 'label = %L'),
 ('private.saved_payment_method_tokens', 'saved_payment_method_tokens_holds_no_card_number',
     'token = %L'),
@@ -242,6 +247,11 @@ insert into tests.doors (actor, sql, wanted, title) values
     tests.id('amina')), '23514', 'a name'),
 ('chioma', format('select public.resolve_exception(%L, ''dismiss'', ''4111111111111111'')',
     (tests.exception('failed_refund', 'refund')).id), 'PT400 card_number_refused', 'a note'),
+('amina', format('select public.write_review(%L, 5, null, ''4111111111111111'')', (
+    select r.order_item_id from public.product_reviews as r)), 'PT400 card_number_refused',
+    'a review'),
+('chioma', format('select public.moderate_review(%L, ''rejected'', ''4111111111111111'')', (
+    select r.id from public.product_reviews as r)), 'PT400 card_number_refused', 'its rejection'),
 ('service', 'select ' || tests.refund_sql('payment', 1, reason => 'for 4111111111111111'),
     'PT400 card_number_refused', 'a reason to refund'),
 ('service', format(

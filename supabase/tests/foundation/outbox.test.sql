@@ -248,14 +248,24 @@ select results_eq(
     'select j.job, j.queue, j.max_attempts::integer from private.jobs as j order by j.job',
     $$
     values
+    ('announce_stock', 'mail', 8),
     ('archive', 'maintenance', 3),
     ('check_invariants', 'maintenance', 3),
     ('check_refund', 'payments', 8),
+    ('copy_pictures', 'supply', 8),
+    ('count_catalogue', 'maintenance', 3),
+    ('count_search', 'maintenance', 3),
+    ('embed_search', 'maintenance', 3),
     ('handle_webhook', 'payments', 12),
     ('reconcile_payments', 'payments', 8),
+    ('refresh_rates', 'maintenance', 5),
+    ('refresh_search', 'maintenance', 8),
+    ('refresh_supplier_tokens', 'maintenance', 5),
     ('release_holds', 'maintenance', 3),
+    ('reprice_products', 'maintenance', 8),
     ('send_email', 'mail', 12),
-    ('send_refund', 'payments', 8)
+    ('send_refund', 'payments', 8),
+    ('sync_products', 'supply', 12)
     $$,
     'each job has its queue and its number of attempts'
 );

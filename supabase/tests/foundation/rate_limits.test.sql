@@ -128,7 +128,9 @@ select results_eq(
     ('password_reset_address', 30, interval '15 minutes'),
     ('payment_initialize', 20, interval '5 minutes'),
     ('promo_check', 20, interval '10 minutes'),
+    ('record_search', 60, interval '1 minute'),
     ('register', 30, interval '1 hour'),
+    ('review', 30, interval '1 hour'),
     ('verify', 10, interval '15 minutes'),
     ('verify_address', 60, interval '15 minutes'),
     ('webhook_unverified', 60, interval '1 minute')

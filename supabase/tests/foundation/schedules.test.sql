@@ -96,8 +96,17 @@ select results_eq(
     values
     ('archive', interval '7 days'),
     ('check_invariants', interval '1 day'),
+    ('copy_pictures', interval '15 minutes'),
+    ('count_catalogue', interval '5 minutes'),
+    ('count_search', interval '1 day'),
+    ('embed_search', interval '10 minutes'),
     ('reconcile_payments', interval '15 minutes'),
-    ('release_holds', interval '1 minute')
+    ('refresh_rates', interval '6 hours'),
+    ('refresh_search', interval '5 minutes'),
+    ('refresh_supplier_tokens', interval '1 hour'),
+    ('release_holds', interval '1 minute'),
+    ('reprice_products', interval '5 minutes'),
+    ('sync_products', interval '1 hour')
     $$,
     'each schedule has its period'
 );

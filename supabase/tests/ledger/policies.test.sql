@@ -3,7 +3,7 @@
 begin;
 \ir ../_helpers.psql
 \ir ../payments/_payments.psql
-select plan(165);
+select plan(190);
 
 -- given a paid order and a statement
 select tests.make_user('amina', 'fr', 'CM');

@@ -5,8 +5,11 @@ select plan(44);
 -- two countries, their currencies, and the gateways in the order that the shop was ordered with
 select results_eq(
     'select c.code, c.minor_unit::integer, c.cash_step from public.currencies as c order by c.code',
-    $$values ('USD', 2, 0.01), ('XAF', 0, 5.00), ('ZAR', 2, 0.10)$$,
-    'amounts in francs have no decimals, in rand and dollars two'
+    $$
+    values
+    ('CNY', 2, 0.01), ('EUR', 2, 0.01), ('USD', 2, 0.01), ('XAF', 0, 5.00), ('ZAR', 2, 0.10)
+    $$,
+    'amounts in francs have no decimals, the others two'
 );
 select results_eq(
     $$
@@ -182,7 +185,7 @@ insert into broken values
     'countries_languages_are_known'),
 ($$update public.countries set phone_prefix = '27' where code = 'ZA'$$,
     'countries_phone_prefix_is_e164'),
-($$update public.countries set currency = 'EUR' where code = 'ZA'$$, 'countries_currency_fkey'),
+($$update public.countries set currency = 'GBP' where code = 'ZA'$$, 'countries_currency_fkey'),
 ($$insert into public.exchange_rates values ('USD', 'ZAR', 0, now(), 'test')$$,
     'exchange_rates_rate_positive'),
 ($$insert into public.exchange_rates values ('USD', 'USD', 1, now(), 'test')$$,

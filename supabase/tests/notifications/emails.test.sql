@@ -1,9 +1,9 @@
--- Mails: asked for once a (template, recipient, order, exception, refund), in the recipient's
--- language, ended once.
+-- Mails: asked for once a (template, recipient, order, exception, refund, message), in the
+-- recipient's language, ended once.
 begin;
 \ir ../_helpers.psql
 \ir ../payments/_payments.psql
-select plan(76);
+select plan(78);
 
 -- given amina, who reads French, and bongani, who reads English, both confirmed
 select tests.make_user('amina', 'fr', 'CM');
@@ -485,7 +485,8 @@ insert into tests.breaks values
 ('emails_user_id_fkey', 'user_id = gen_random_uuid()', 'a mail to nobody'),
 ('emails_order_id_fkey', 'order_id = gen_random_uuid()', 'a mail about no order'),
 ('emails_exception_id_fkey', 'exception_id = gen_random_uuid()', 'a mail about no exception'),
-('emails_refund_id_fkey', 'refund_id = gen_random_uuid()', 'a mail about no refund');
+('emails_refund_id_fkey', 'refund_id = gen_random_uuid()', 'a mail about no refund'),
+('emails_notification_id_fkey', 'notification_id = gen_random_uuid()', 'a mail about no message');
 select tests.violates(
     format('update private.emails set %s where id = %L', b.assignment,
         (tests.mail('order_placed', 'bongani', 'order')).id),
@@ -505,6 +506,15 @@ select tests.violates(
     $$ insert into private.emails (template, user_id, exception_id)
        values ('exception_opened', tests.id('dora'), (tests.alert('dora')).exception_id) $$,
     'emails_template_key', 'nor one about an exception'
+);
+insert into public.notifications (id, user_id, kind)
+values (tests.name_it('message', gen_random_uuid()), tests.id('amina'), 'back_in_stock');
+insert into private.emails (template, user_id, notification_id)
+values ('back_in_stock', tests.id('amina'), tests.id('message'));
+select tests.violates(
+    $$ insert into private.emails (template, user_id, notification_id)
+       values ('back_in_stock', tests.id('amina'), tests.id('message')) $$,
+    'emails_template_key', 'nor one about a message'
 );
 select set_eq(
     $$ select c.conname::text from pg_catalog.pg_constraint as c

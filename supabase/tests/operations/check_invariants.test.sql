@@ -3,7 +3,7 @@
 begin;
 \ir ../_helpers.psql
 \ir ../payments/_payments.psql
-select plan(44);
+select plan(53);
 
 -- given an admin, a paid order, an unpaid one with a code, and one whose money goes back by hand
 select tests.make_user('amina', 'fr', 'CM');
@@ -67,8 +67,10 @@ select set_eq(
     $$ select v.viewname::text from pg_catalog.pg_views as v
        where v.schemaname = 'private' and v.viewname like 'invariant\_%' $$,
     array[
-        'invariant_affiliate_payouts', 'invariant_ledger', 'invariant_orders',
-        'invariant_payments', 'invariant_promo_codes', 'invariant_refunds', 'invariant_stock'
+        'invariant_affiliate_payouts', 'invariant_category_counts', 'invariant_ledger',
+        'invariant_orders', 'invariant_payments', 'invariant_prices', 'invariant_product_ratings',
+        'invariant_promo_codes', 'invariant_refunds', 'invariant_search', 'invariant_stock',
+        'invariant_variant_stock'
     ],
     'these are the invariants'
 );
@@ -77,6 +79,26 @@ select tests.proves_invariant(
     'update public.product_stock set reserved = 2 where product_id = tests.id(''shoe'')',
     '{"stock shoe reserved 2, unpaid orders hold 1"}',
     'update public.product_stock set reserved = 1 where product_id = tests.id(''shoe'')'
+);
+insert into public.product_variants (id, product_id, external_id)
+values (tests.name_it('large', gen_random_uuid()), tests.id('shoe'), '44');
+select tests.proves_invariant(
+    'so are the pieces of a variant',
+    'update public.product_variants set reserved = 1 where id = tests.id(''large'')',
+    '{"variant_stock large reserved 1, unpaid orders hold 0"}',
+    'update public.product_variants set reserved = 0 where id = tests.id(''large'')'
+);
+select tests.proves_invariant(
+    'stars are those of approved reviews',
+    'insert into public.product_ratings (product_id, stars_5) values (tests.id(''shoe''), 1)',
+    '{"product_ratings shoe stars 0 0 0 0 1, approved reviews have 0 0 0 0 0"}',
+    'delete from public.product_ratings'
+);
+select tests.proves_invariant(
+    'what is on sale can be found',
+    'delete from private.search_documents where listing_id = tests.id(''shoe'')',
+    '{"search shoe on sale and not to be found"}',
+    'select private.refresh_search(array[tests.id(''shoe'')])'
 );
 select tests.proves_invariant(
     'a code''s held uses are those of unpaid orders',

@@ -1,5 +1,5 @@
 -- What is forgotten and when: keys after 30 days, done work after 7 and dead work after 90, bodies
--- of notices after 180, buckets after one.
+-- of notices after 180, searches after 90, buckets after one.
 begin;
 \ir ../_helpers.psql
 select plan(19);
@@ -9,6 +9,7 @@ select tests.make_user('amina');
 delete from private.idempotency_keys;
 delete from private.outbox;
 delete from private.webhook_events;
+delete from private.searches;
 delete from private.rate_limits;
 
 insert into private.idempotency_keys (
@@ -41,6 +42,11 @@ from (
         ('handled-older', '180 days 1 microsecond'), ('handled-oldest', '10 years')
 ) as e (key, handled);
 
+insert into private.searches (query, language, results, created_at)
+values ('young', 'en', 0, now() - interval '90 days'),
+('older', 'en', 0, now() - interval '90 days 1 microsecond'),
+('oldest', 'fr', 3, now() - interval '10 years');
+
 insert into private.rate_limits (action, subject, tokens, refilled_at)
 values
 ('login', 'ip:1', 1, now() - interval '1 day'),
@@ -57,6 +63,7 @@ language sql stable as $$
         (select string_agg(e.dedupe_key || case when e.raw = '' then '*' else '' end, ' '
              order by e.handled_at desc)
          from private.webhook_events as e),
+        (select string_agg(s.query, ' ' order by s.created_at desc) from private.searches as s),
         (select string_agg(l.subject, ' ' order by l.subject) from private.rate_limits as l)
     )
 $$;
@@ -75,29 +82,31 @@ $$;
 -- In batches --------------------------------------------------------------------------------------
 
 select is(
-    tests.forget(0), '{"idempotency_keys": 0, "outbox": 0, "webhook_events": 0, "rate_limits": 1}',
+    tests.forget(0),
+    '{"idempotency_keys": 0, "outbox": 0, "webhook_events": 0, "searches": 0, "rate_limits": 1}',
     'a batch of none forgets idle buckets only'
 );
 select is(
     tests.kept(),
     'key-young key-30-days key-older key-oldest; '
     'open done done-7-days done-older dead-8-days dead-90-days dead-older done-oldest; '
-    'open handled handled-180-days handled-older handled-oldest; ip:1',
+    'open handled handled-180-days handled-older handled-oldest; young older oldest; ip:1',
     'all else is there'
 );
 select is(
-    tests.forget(1), '{"idempotency_keys": 1, "outbox": 1, "webhook_events": 1, "rate_limits": 0}',
+    tests.forget(1),
+    '{"idempotency_keys": 1, "outbox": 1, "webhook_events": 1, "searches": 1, "rate_limits": 0}',
     'a batch of one forgets one of each'
 );
 select is(
     tests.forget(100),
-    '{"idempotency_keys": 1, "outbox": 2, "webhook_events": 1, "rate_limits": 0}',
+    '{"idempotency_keys": 1, "outbox": 2, "webhook_events": 1, "searches": 1, "rate_limits": 0}',
     'the next forgets the rest'
 );
 select is(
     tests.kept(),
     'key-young key-30-days; open done done-7-days dead-8-days dead-90-days; '
-    'open handled handled-180-days handled-older* handled-oldest*; ip:1',
+    'open handled handled-180-days handled-older* handled-oldest*; young; ip:1',
     'what is in time stays, and of notices the fact'
 );
 select results_eq(
@@ -110,7 +119,7 @@ select results_eq(
 select tests.remember();
 select is(
     tests.forget(100),
-    '{"idempotency_keys": 0, "outbox": 0, "webhook_events": 0, "rate_limits": 0}',
+    '{"idempotency_keys": 0, "outbox": 0, "webhook_events": 0, "searches": 0, "rate_limits": 0}',
     'then there is nothing to forget'
 );
 select tests.nothing_changed('and nothing changes');
@@ -140,9 +149,9 @@ select set_eq(
        where p.oid = 'service.apply_retention(integer)'::regprocedure $$,
     array[
         'private.idempotency_keys', 'private.outbox', 'private.webhook_events',
-        'private.rate_limits'
+        'private.searches', 'private.rate_limits'
     ],
-    'retention touches four tables and no table of the shop'
+    'retention touches five tables and no table of the shop'
 );
 
 -- Ping --------------------------------------------------------------------------------------------

@@ -34,9 +34,18 @@ select set_eq(
     $$select tests.callers('anon', 'public')$$,
     $$
     values
+    ('list_reviews(uuid,text,text,integer)'),
+    ('product_page(uuid,text,text)'),
+    ('category_counts(text,product_channel)'),
     ('category_tree(text)'),
+    ('explain_price(uuid,product_channel,integer,text,uuid)'),
+    ('price_breaks(uuid,product_channel,text,uuid)'),
+    ('product_facets(text,text,text,text,product_channel,numeric,numeric,numeric,boolean)'),
+    ('record_search(text,text,integer)'),
     ('search_products(text,text,text,text,product_channel,numeric,numeric,numeric,boolean,text,'
-        'text,integer)')
+        'text,integer)'),
+    ('similar_products(uuid,text,text,integer)'),
+    ('suggest_products(text,text)')
     $$,
     'a guest calls exactly these RPCs'
 );
@@ -44,21 +53,58 @@ select set_eq(
     $$select tests.callers('authenticated', 'public')$$,
     $$
     values
-    ('add_to_cart(uuid,product_channel,integer)'),
+    ('list_reviews(uuid,text,text,integer)'),
+    ('product_page(uuid,text,text)'),
+    ('add_to_cart(uuid,product_channel,integer,uuid)'),
+    ('add_to_wishlist(uuid,product_channel)'),
+    ('delete_review(uuid)'),
+    ('my_reviews()'),
+    ('recently_viewed(text,text,integer)'),
+    ('record_product_view(uuid,product_channel)'),
+    ('remove_from_cart(uuid,product_channel,uuid)'),
+    ('remove_from_wishlist(uuid,product_channel)'),
+    ('wishlist(text,text)'),
+    ('write_review(uuid,integer,text,text,text)'),
     ('cancel_order(uuid,text)'),
+    ('category_counts(text,product_channel)'),
     ('category_tree(text)'),
+    ('explain_price(uuid,product_channel,integer,text,uuid)'),
+    ('price_breaks(uuid,product_channel,text,uuid)'),
     ('check_promo_code(text,text)'),
     ('delete_saved_payment_method(uuid)'),
     ('mark_notifications_read(uuid[])'),
     ('merge_cart(jsonb)'),
     ('place_order(text,text,jsonb,text,jsonb,numeric)'),
     ('quote_cart(text,text)'),
-    ('remove_from_cart(uuid,product_channel)'),
+    ('product_facets(text,text,text,text,product_channel,numeric,numeric,numeric,boolean)'),
+    ('record_search(text,text,integer)'),
     ('search_products(text,text,text,text,product_channel,numeric,numeric,numeric,boolean,text,'
         'text,integer)'),
+    ('similar_products(uuid,text,text,integer)'),
+    ('suggest_products(text,text)'),
     ('update_order_address(uuid,jsonb)'),
     -- for admins, who are asked for inside
+    ('accept_exchange_rate(uuid)'),
+    ('price_rules()'),
+    ('refused_exchange_rates()'),
+    ('remove_price_rule(uuid)'),
+    ('set_price(uuid,product_channel,text,numeric)'),
+    ('set_price_rule(text,product_channel,text,text,numeric,numeric,numeric,numeric,numeric,'
+        'text,integer,text)'),
+    ('moderate_review(uuid,text,text,timestamp with time zone)'),
+    ('reviews(text,text,integer)'),
+    ('connect_supplier(text,text,uuid)'),
     ('exceptions(text,text,integer)'),
+    ('map_supplier_category(text,text,uuid)'),
+    ('quality_rules()'),
+    ('release_held_columns(uuid,text[])'),
+    ('request_sync(text)'),
+    ('review_sync_run(uuid,text,text)'),
+    ('set_quality_rule(text,numeric,numeric,boolean)'),
+    ('supplier_categories(text,text,text,integer)'),
+    ('sync_rejections(uuid,text,text,integer)'),
+    ('sync_runs(text,integer)'),
+    ('supplier_connections()'),
     ('payment_trail(uuid)'),
     ('resolve_exception(uuid,text,text)')
     $$,
@@ -68,9 +114,18 @@ select set_eq(
     $$select tests.callers('service_role', 'public')$$,
     $$
     values
+    ('list_reviews(uuid,text,text,integer)'),
+    ('product_page(uuid,text,text)'),
+    ('category_counts(text,product_channel)'),
     ('category_tree(text)'),
+    ('explain_price(uuid,product_channel,integer,text,uuid)'),
+    ('price_breaks(uuid,product_channel,text,uuid)'),
+    ('product_facets(text,text,text,text,product_channel,numeric,numeric,numeric,boolean)'),
+    ('record_search(text,text,integer)'),
     ('search_products(text,text,text,text,product_channel,numeric,numeric,numeric,boolean,text,'
-        'text,integer)')
+        'text,integer)'),
+    ('similar_products(uuid,text,text,integer)'),
+    ('suggest_products(text,text)')
     $$,
     'the API key''s role calls exactly these RPCs'
 );
@@ -89,12 +144,23 @@ select set_eq(
     $$select tests.callers('anon', 'private')$$,
     $$
     values
+    ('private.find_reviews(uuid,text,text,integer)'),
+    ('private.product_page(uuid,text,text)'),
     ('private.caller_country()'),
     ('private.caller_language()'),
+    ('private.explain_price(uuid,product_channel,integer,text,uuid)'),
+    ('private.price_breaks(uuid,product_channel,text,uuid)'),
+    ('private.category_counts(text,product_channel)'),
     ('private.fail(text,text)'),
     ('private.find_products(text,text,text,text,product_channel,numeric,numeric,numeric,'
         || 'boolean,text,text,integer)'),
-    ('private.is_admin(uuid)')
+    ('private.product_facets(text,text,text,text,product_channel,numeric,numeric,numeric,'
+        || 'boolean)'),
+    ('private.record_search(text,text,integer)'),
+    ('private.similar_products(uuid,text,text,integer)'),
+    ('private.suggest_products(text,text)'),
+    ('private.is_admin(uuid)'),
+    ('private.is_not_modified()')
     $$,
     'a guest''s RPCs and policies reach exactly these private functions'
 );
@@ -102,18 +168,37 @@ select set_eq(
     $$select tests.callers('authenticated', 'private')$$,
     $$
     values
+    ('private.add_wish(uuid,product_channel)'),
+    ('private.delete_review(uuid)'),
+    ('private.my_reviews()'),
+    ('private.recent_views(text,text,integer)'),
+    ('private.record_product_view(uuid,product_channel)'),
+    ('private.remove_cart_item(uuid,product_channel,uuid)'),
+    ('private.remove_wish(uuid,product_channel)'),
+    ('private.wishlist(text,text)'),
+    ('private.write_review(uuid,integer,text,text,text)'),
+    ('private.find_reviews(uuid,text,text,integer)'),
+    ('private.product_page(uuid,text,text)'),
     ('private.caller_country()'),
     ('private.caller_language()'),
+    ('private.explain_price(uuid,product_channel,integer,text,uuid)'),
+    ('private.price_breaks(uuid,product_channel,text,uuid)'),
     ('private.cancel_order(uuid,text)'),
+    ('private.category_counts(text,product_channel)'),
     ('private.check_promo_code(text,text)'),
     ('private.fail(text,text)'),
     ('private.find_products(text,text,text,text,product_channel,numeric,numeric,numeric,'
         || 'boolean,text,text,integer)'),
+    ('private.product_facets(text,text,text,text,product_channel,numeric,numeric,numeric,'
+        || 'boolean)'),
+    ('private.record_search(text,text,integer)'),
+    ('private.similar_products(uuid,text,text,integer)'),
+    ('private.suggest_products(text,text)'),
     ('private.has_login()'),
     ('private.is_admin(uuid)'),
+    ('private.is_not_modified()'),
     ('private.place_order(text,text,jsonb,text,jsonb,numeric)'),
     ('private.quote_cart(text,text)'),
-    ('private.remove_cart_item(uuid,product_channel)'),
     ('private.round_money(numeric,text)'),
     ('private.set_cart_items(jsonb)'),
     ('private.update_order_address(uuid,jsonb)'),
@@ -122,7 +207,27 @@ select set_eq(
     ('private.is_card_number(text)'),
     ('private.passes_luhn(text)'),
     -- for admins, who are asked for inside
+    ('private.accept_exchange_rate(uuid)'),
+    ('private.price_rules()'),
+    ('private.refused_exchange_rates()'),
+    ('private.remove_price_rule(uuid)'),
+    ('private.set_price(uuid,product_channel,text,numeric)'),
+    ('private.set_price_rule(text,product_channel,text,text,numeric,numeric,numeric,numeric,numeric,'
+        || 'text,integer,text)'),
+    ('private.moderate_review(uuid,text,text,timestamp with time zone)'),
+    ('private.reviews(text,text,integer)'),
+    ('private.connect_supplier(text,text,uuid)'),
     ('private.exceptions(text,text,integer)'),
+    ('private.map_supplier_category(text,text,uuid)'),
+    ('private.quality_rules()'),
+    ('private.release_held_columns(uuid,text[])'),
+    ('private.request_sync(text)'),
+    ('private.review_sync_run(uuid,text,text)'),
+    ('private.set_quality_rule(text,numeric,numeric,boolean)'),
+    ('private.supplier_categories(text,text,text,integer)'),
+    ('private.sync_rejections(uuid,text,text,integer)'),
+    ('private.sync_runs(text,integer)'),
+    ('private.supplier_connections()'),
     ('private.payment_trail(uuid)'),
     ('private.resolve_exception(uuid,text,text)')
     $$,
@@ -132,11 +237,22 @@ select set_eq(
     $$select tests.callers('service_role', 'private')$$,
     $$
     values
+    ('private.find_reviews(uuid,text,text,integer)'),
+    ('private.product_page(uuid,text,text)'),
     ('private.caller_country()'),
     ('private.caller_language()'),
+    ('private.explain_price(uuid,product_channel,integer,text,uuid)'),
+    ('private.price_breaks(uuid,product_channel,text,uuid)'),
+    ('private.category_counts(text,product_channel)'),
     ('private.fail(text,text)'),
+    ('private.is_not_modified()'),
     ('private.find_products(text,text,text,text,product_channel,numeric,numeric,numeric,'
         || 'boolean,text,text,integer)'),
+    ('private.product_facets(text,text,text,text,product_channel,numeric,numeric,numeric,'
+        || 'boolean)'),
+    ('private.record_search(text,text,integer)'),
+    ('private.similar_products(uuid,text,text,integer)'),
+    ('private.suggest_products(text,text)'),
     ('private.round_money(numeric,text)'),
     -- constraints of users and addresses
     ('private.holds_card_number(text)'),
@@ -230,39 +346,102 @@ select set_eq(
     $$select f.called from tests.functions as f where f.schema_name = 'private' and f.prosecdef$$,
     $$
     values
+    ('private.add_wish(uuid,product_channel)'),
+    ('private.delete_review(uuid)'),
+    ('private.my_reviews()'),
+    ('private.recent_views(text,text,integer)'),
+    ('private.record_product_view(uuid,product_channel)'),
+    ('private.remove_cart_item(uuid,product_channel,uuid)'),
+    ('private.remove_wish(uuid,product_channel)'),
+    ('private.wishlist(text,text)'),
+    ('private.write_review(uuid,integer,text,text,text)'),
     -- cores of RPCs, which act for auth.uid() alone
     ('private.cancel_order(uuid,text)'),
     ('private.check_promo_code(text,text)'),
     ('private.place_order(text,text,jsonb,text,jsonb,numeric)'),
     ('private.quote_cart(text,text)'),
-    ('private.remove_cart_item(uuid,product_channel)'),
     ('private.set_cart_items(jsonb)'),
     ('private.update_order_address(uuid,jsonb)'),
     -- cores of admins' RPCs, which ask first whether the caller is one
+    ('private.accept_exchange_rate(uuid)'),
+    ('private.price_rules()'),
+    ('private.refused_exchange_rates()'),
+    ('private.remove_price_rule(uuid)'),
+    ('private.set_price(uuid,product_channel,text,numeric)'),
+    ('private.set_price_rule(text,product_channel,text,text,numeric,numeric,numeric,numeric,'
+        || 'numeric,text,integer,text)'),
+    ('private.moderate_review(uuid,text,text,timestamp with time zone)'),
+    ('private.reviews(text,text,integer)'),
+    ('private.connect_supplier(text,text,uuid)'),
+    ('private.supplier_connections()'),
     ('private.exceptions(text,text,integer)'),
+    ('private.map_supplier_category(text,text,uuid)'),
+    ('private.quality_rules()'),
+    ('private.release_held_columns(uuid,text[])'),
+    ('private.request_sync(text)'),
+    ('private.review_sync_run(uuid,text,text)'),
+    ('private.set_quality_rule(text,numeric,numeric,boolean)'),
+    ('private.supplier_categories(text,text,text,integer)'),
+    ('private.sync_rejections(uuid,text,text,integer)'),
+    ('private.sync_runs(text,integer)'),
     ('private.payment_trail(uuid)'),
     ('private.resolve_exception(uuid,text,text)'),
     -- what an answer or a policy needs to know
     ('private.caller_country()'),
     ('private.caller_language()'),
+    ('private.category_counts(text,product_channel)'),
     ('private.fail(text,text)'),
     ('private.has_login()'),
     ('private.is_admin(uuid)'),
+    ('private.is_not_modified()'),
+    -- counts that are closed, of goods that everybody may see
+    ('private.category_counts(text,product_channel)'),
+    -- what a page of the shop shows, for anybody
+    ('private.explain_price(uuid,product_channel,integer,text,uuid)'),
+    ('private.price_breaks(uuid,product_channel,text,uuid)'),
+    ('private.find_reviews(uuid,text,text,integer)'),
+    ('private.product_page(uuid,text,text)'),
     -- search behind its indexes: finds what is on sale, for anybody
     ('private.find_products(text,text,text,text,product_channel,numeric,numeric,numeric,'
         || 'boolean,text,text,integer)'),
+    ('private.product_facets(text,text,text,text,product_channel,numeric,numeric,numeric,'
+        || 'boolean)'),
+    ('private.record_search(text,text,integer)'),
+    ('private.similar_products(uuid,text,text,integer)'),
+    ('private.suggest_products(text,text)'),
     -- triggers
+    ('private.tg__check_tiers()'),
+    ('private.tg_price_floors__hold_prices()'),
+    ('private.tg_product_prices__check_floors()'),
+    ('private.tg_product_prices__write_history()'),
+    ('private.tg_product_reviews__count()'),
+    ('private.tg_product_reviews__emit_decision()'),
+    ('private.tg_product_stock__emit_restocked()'),
+    ('private.tg_product_variants__note_catalogue_change()'),
+    ('private.tg_products__emit_relisted()'),
+    ('private.tg__note_catalogue_change()'),
+    ('private.tg__search_inserted()'),
     ('private.tg_admins__mirror_is_admin()'),
+    ('private.tg_price_tiers__hold()'),
+    ('private.tg_products__hold_columns()'),
+    ('private.tg_products_retailer__hold_columns()'),
     ('private.tg_auth_users__leave_out_card_numbers()'),
     ('private.tg_affiliate_payouts__post_commission()'),
     ('private.tg_affiliates__mirror_is_affiliate()'),
+    ('private.tg_categories__search_updated()'),
     ('private.tg_ledger_entries__check_balance()'),
     ('private.tg_ledger_transactions__check_balance()'),
     ('private.tg_orders__check_transition()'),
     ('private.tg_orders__emit_messages()'),
     ('private.tg_orders__log_transition()'),
     ('private.tg_payments__check_transition()'),
+    ('private.tg_product_stock__note_catalogue_change()'),
+    ('private.tg_products__list_prices()'),
+    ('private.tg_products__search_deleted()'),
+    ('private.tg_products__search_updated()'),
     ('private.tg_refunds__check_transition()'),
+    ('private.tg_search_synonyms__make_rewrites()'),
+    ('private.tg_staged_products__refuse_late()'),
     ('private.tg_users__emit_welcome()'),
     ('private.tg_users__forget_auth_user()'),
     ('private.tg_users__mirror_auth_user()')
@@ -298,8 +477,9 @@ language sql as $$
         and f.prosecdef
         and has_function_privilege('authenticated', f.oid, 'execute')
         and f.proname not in (
-            'caller_country', 'caller_language', 'fail', 'find_products', 'has_login',
-            'is_admin'
+            'caller_country', 'caller_language', 'category_counts', 'explain_price', 'fail',
+            'find_products', 'find_reviews', 'has_login', 'is_admin', 'is_not_modified',
+            'price_breaks', 'product_facets', 'product_page', 'record_search', 'similar_products', 'suggest_products'
         )
         and f.prosrc !~ 'private\.(require_user|require_admin|lock_own_order)\('
 $$;

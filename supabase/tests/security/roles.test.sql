@@ -65,10 +65,10 @@ select results_eq(
     $$,
     $$
     values
-    ('anon private'), ('authenticated private'), ('mallgram_service service'),
-    ('service_role private')
+    ('anon private'), ('authenticated private'), ('mallgram_service private'),
+    ('mallgram_service service'), ('service_role private')
     $$,
-    'only the service enters service, and it enters nothing else'
+    'only the service enters service, and private for the staging table alone'
 );
 select is_empty(
     $$

@@ -12,6 +12,8 @@ language sql as $$
     where c.relkind in ('r', 'p')
         and c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)
         and not c.relrowsecurity
+        -- COPY refuses a table that has it; nobody has a right there but the service's INSERT
+        and c.oid <> 'private.staged_products'::regclass
 $$;
 select tests.proves(
     'without_row_level_security',

@@ -40,13 +40,25 @@ $$;
 create function tests.public_shelf() returns setof text
 language sql immutable as $$
     values ('categories'), ('countries'), ('currencies'), ('exchange_rates'), ('payment_methods'),
-    ('payment_routes'), ('price_tiers'), ('product_media'), ('product_prices'), ('product_stock'),
-    ('products'), ('products_retailer'), ('shipping_rates'), ('tax_rates')
+    ('payment_routes'), ('price_history'), ('price_tiers'), ('product_media'), ('product_prices'),
+    ('product_ratings'), ('product_stock'), ('products'), ('products_retailer'),
+    ('shipping_rates'), ('tax_rates')
 $$;
 
 select set_eq(
     $$select r from tests.table_rights() as r where r like 'anon:%'$$,
-    $$select 'anon: select public.' || t from tests.public_shelf() as t$$,
+    $$
+    select 'anon: select public.' || t from tests.public_shelf() as t
+    union all
+    -- not who wrote them
+    values
+    ('anon: select public.product_reviews (author_name, body, channel, created_at, id, language, '
+        'listing_id, product_id, rating, retailer_product_id, status, title, updated_at)'),
+    -- not the supplier's own number
+    ('anon: select public.product_variants (created_at, id, is_active, listing_id, media_id, '
+        'on_hand, options, options_fr, position, price_ratio, product_id, reserved, '
+        'retailer_product_id, updated_at)')
+    $$,
     'a guest reads the shelf and the reference data, writes nothing'
 );
 select set_eq(
@@ -69,12 +81,20 @@ select set_eq(
     ('authenticated: select public.payments (action, amount, created_at, currency, expires_at, '
         'failure_reason, gateway, id, method, order_id, paid_at, reference, refunded_amount, '
         'status, updated_at, user_id)'),
+    ('authenticated: select public.product_reviews (author_name, body, channel, created_at, id, '
+        'language, listing_id, product_id, rating, retailer_product_id, status, title, '
+        'updated_at)'),
+    ('authenticated: select public.product_variants (created_at, id, is_active, listing_id, '
+        'media_id, on_hand, options, options_fr, position, price_ratio, product_id, reserved, '
+        'retailer_product_id, updated_at)'),
+    ('authenticated: select public.product_views'),
     ('authenticated: select public.promo_codes'),
     ('authenticated: select public.refund_items'),
     ('authenticated: select public.refunds (amount, created_at, currency, id, order_id, '
         'payment_id, reason, refunded_at, status, tax_amount, updated_at, user_id, way)'),
     ('authenticated: select public.suppliers'),
     ('authenticated: select public.users'),
+    ('authenticated: select public.wishlist_items'),
     -- written by the person
     ('authenticated: delete, select public.addresses'),
     ('authenticated: delete, select public.saved_payment_methods'),
@@ -107,6 +127,10 @@ select set_eq(
     ('service_role: select public.payment_methods'),
     ('service_role: select public.payment_routes'),
     ('service_role: select public.payments'),
+    ('service_role: select public.product_ratings'),
+    ('service_role: select public.product_reviews'),
+    ('service_role: select public.product_views'),
+    ('service_role: select public.price_history'),
     ('service_role: select public.promo_codes'),
     ('service_role: select public.refund_items'),
     ('service_role: select public.refunds'),
@@ -114,6 +138,7 @@ select set_eq(
     ('service_role: select public.shipping_rates'),
     ('service_role: select public.tax_rates'),
     ('service_role: select public.users'),
+    ('service_role: select public.wishlist_items'),
     ('service_role: update public.users (country, full_name, language, phone)'),
     ('service_role: delete, insert, select public.admins'),
     ('service_role: delete, insert, select, update public.addresses'),
@@ -122,6 +147,7 @@ select set_eq(
     ('service_role: delete, insert, select, update public.product_media'),
     ('service_role: delete, insert, select, update public.product_prices'),
     ('service_role: delete, insert, select, update public.product_stock'),
+    ('service_role: delete, insert, select, update public.product_variants'),
     ('service_role: delete, insert, select, update public.products'),
     ('service_role: delete, insert, select, update public.products_retailer'),
     ('service_role: delete, insert, select, update public.suppliers')
@@ -132,8 +158,9 @@ select is_empty(
     $$
     select r from tests.table_rights() as r
     where split_part(r, ':', 1) not in ('anon', 'authenticated', 'service_role')
+        and r <> 'mallgram_service: insert private.staged_products'
     $$,
-    'nobody else has a right on a table, a view or a sequence: mallgram_service none'
+    'nobody else has a right on a table, a view or a sequence: mallgram_service stages, no more'
 );
 
 -- the list sees what is added to it, by table and by column
@@ -143,7 +170,12 @@ select set_eq(
     select r from tests.table_rights() as r
     where split_part(r, ':', 1) not in ('anon', 'authenticated', 'service_role')
     $$,
-    $$values ('mallgram_service: select private.outbox')$$, 'a right of the service is seen'
+    $$
+    values
+    ('mallgram_service: insert private.staged_products'),
+    ('mallgram_service: select private.outbox')
+    $$,
+    'a right of the service is seen'
 );
 revoke select on private.outbox from mallgram_service;
 grant update (is_admin) on public.users to authenticated;

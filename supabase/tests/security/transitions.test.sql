@@ -148,6 +148,9 @@ select results_eq(
     $$,
     $$
     values
+    ('private.sync_runs', 'CREATE TRIGGER sync_runs_50_check_transition BEFORE INSERT OR UPDATE OF '
+        'status ON private.sync_runs FOR EACH ROW EXECUTE FUNCTION '
+        'private.tg_sync_runs__check_transition()'),
     ('public.orders', 'CREATE TRIGGER orders_50_check_transition BEFORE INSERT OR UPDATE OF '
         'status, payment_status ON public.orders FOR EACH ROW EXECUTE FUNCTION '
         'private.tg_orders__check_transition()'),
@@ -167,11 +170,11 @@ select set_eq(
     where p.pronamespace in (
         'public'::regnamespace, 'private'::regnamespace, 'service'::regnamespace
     )
-    and p.prosrc ~ '(order|payment|refund)_transitions'
+    and p.prosrc ~ '(order|payment|refund|sync)_transitions'
     $$,
     array[
         'private.tg_orders__check_transition()', 'private.tg_payments__check_transition()',
-        'private.tg_refunds__check_transition()'
+        'private.tg_refunds__check_transition()', 'private.tg_sync_runs__check_transition()'
     ],
     'and nothing else decides about moves'
 );
