@@ -35,6 +35,7 @@ _APART = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What goes side by side: the files that stand apart, and all others one after the other."""
     for item in items:
