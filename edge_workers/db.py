@@ -109,6 +109,10 @@ class Stager(Caller, Protocol):
         """Writes the rows to `private.<table>` by COPY, all or none; how many."""
 
 
+_UNSENDABLE: Final = (UnicodeEncodeError, TypeError)
+"""Half a character, or a value without a JSON form: refused before it is sent."""
+
+
 class _NoAnswer(psycopg.OperationalError):
     """The server took longer than we wait; asking again at once would only wait again."""
 
@@ -393,6 +397,8 @@ class Session:
         """As `Database.call`, but never repeated: raises DatabaseUnavailable on a lost server."""
         try:
             return _run(self._connection, name, args)
+        except _UNSENDABLE as error:
+            raise ValueMalformed(detail=type(error).__name__) from error
         except psycopg.Error as error:
             if _is_lost(error, self._connection):
                 raise DatabaseUnavailable(retry_after=2) from error
@@ -406,6 +412,8 @@ class Session:
         """
         try:
             return _copy(self._connection, table, columns, rows)
+        except _UNSENDABLE as error:
+            raise ValueMalformed(detail=type(error).__name__) from error
         except psycopg.Error as error:
             if _is_lost(error, self._connection):
                 raise DatabaseUnavailable(retry_after=2) from error

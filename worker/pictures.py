@@ -7,7 +7,9 @@ is followed, and what comes back is a picture by its own first bytes or it is re
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -140,6 +142,28 @@ class PictureStore:
         if answer.status != 200:
             raise Unavailable(f"Storage answered {answer.status}.", code="storage_refused")
         return f"{BUCKET}/{path}"
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Remove files, `bucket/path` as `put` gave them; those that are not there do no harm.
+
+        Raises `Unavailable` when it is open what is left, `Misconfigured` when the key is refused.
+        """
+        names = [path.removeprefix(f"{BUCKET}/") for path in paths]
+        answer = self._line.send(
+            "DELETE",
+            f"/object/{BUCKET}",
+            operation="remove",
+            headers={
+                "authorization": f"Bearer {self._key}",
+                "apikey": self._key,
+                "content-type": "application/json",
+            },
+            content=json.dumps({"prefixes": names}).encode(),
+        )
+        if answer.status in (401, 403):
+            raise Misconfigured("Storage refuses our key.", code="storage_refused")
+        if answer.status != 200:
+            raise Unavailable(f"Storage answered {answer.status}.", code="storage_refused")
 
 
 def _png(body: bytes) -> tuple[str, str, int, int] | None:

@@ -125,6 +125,8 @@ def prepare_run(admin: Admin, goods: int, mark: str = "", more: int = 0) -> str:
     admin.execute(ITEMS, [run_id])
     admin.execute("analyze private.staged_products, private.sync_items")
     decided = value(admin, "select service.decide_sync(%s)", run_id)
+    while decided["status"] == "collecting":
+        decided = value(admin, "select service.decide_sync(%s)", run_id)
     assert decided["status"] == "applying", decided
     return run_id
 

@@ -438,6 +438,24 @@ def test_a_row_that_does_not_fit_stages_none(
     assert row == {"count": 0}
 
 
+@pytest.mark.parametrize("half", ["\ud800", "\x00"])
+def test_text_that_the_database_does_not_know_is_refused_before_it_is_sent(
+    stack_env: dict[str, str], run_id: str, half: str
+) -> None:
+    columns = ("run_id", "external_id", "title", "status", "currency", "seller_name", "variants")
+    with Session.open(stack_env["DATABASE_URL"]) as session:
+        for name, variants in ((half, ()), ("Shop", ({"external_id": half},))):
+            with pytest.raises(ValueMalformed):
+                session.copy(
+                    "staged_products",
+                    columns,
+                    [(run_id, "one", "Lamp", "selling", "USD", name, variants)],
+                )
+        with pytest.raises(ValueMalformed):
+            session.call("record_sync_details", run_id=run_id, failures={half: {}})
+        assert session.call("ping") is not None
+
+
 def test_nothing_else_is_written_to(stack_env: dict[str, str]) -> None:
     with (
         Session.open(stack_env["DATABASE_URL"]) as session,

@@ -19,7 +19,8 @@ import pytest
 
 from edge_workers.config import Settings
 from tests.conftest import ROOT
-from tests.worker.jobs.supply import SupplyShop, supply_shop
+from tests.worker.jobs.supply import CALLS_PER_SECOND as NO_LIMIT
+from tests.worker.jobs.supply import Expected, SupplyShop, supply_shop
 
 ITEMS = 400
 ITEMS_IN_SOAK = 20_000
@@ -27,6 +28,8 @@ KILLS = 5
 CALLS_PER_SECOND = 250
 """Slow enough for all the kills to come before the end."""
 PATIENCE_SECONDS = 150.0
+FAULTS_SECONDS, FAULTS_SECONDS_IN_SOAK = 10.0, 45.0
+"""Between two bad moments of the supplier."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,9 @@ def shop(
         yield opened
 
 
-def environment(shop: SupplyShop, stack_env: dict[str, str]) -> dict[str, str]:
+def environment(
+    shop: SupplyShop, stack_env: dict[str, str], calls_per_second: float
+) -> dict[str, str]:
     """The shop's settings as a process reads them."""
     settings = shop.settings
     given: dict[str, Any] = {
@@ -54,7 +59,7 @@ def environment(shop: SupplyShop, stack_env: dict[str, str]) -> dict[str, str]:
         "ALIBABA_API_KEY": settings.alibaba_api_key,
         "ALIBABA_API_SECRET": settings.alibaba_api_secret,
         "ALIBABA_BASE_URL": settings.alibaba_base_url,
-        "SUPPLIER_CALLS_PER_SECOND": CALLS_PER_SECOND,
+        "SUPPLIER_CALLS_PER_SECOND": calls_per_second,
     }
     plain = {
         name: value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
@@ -66,12 +71,12 @@ def environment(shop: SupplyShop, stack_env: dict[str, str]) -> dict[str, str]:
     return {**inherited, **plain, "LOG_LEVEL": "ERROR"}
 
 
-def start_worker(shop: SupplyShop, stack_env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+def start_worker(given: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "tests.worker.jobs.supply_worker"],
             cwd=ROOT,
-            env=environment(shop, stack_env),
+            env=given,
             stdout=output,
             stderr=output,
         )
@@ -80,35 +85,43 @@ def start_worker(shop: SupplyShop, stack_env: dict[str, str], log: Path) -> subp
 def end_run(
     shop: SupplyShop,
     run_id: str,
-    stack_env: dict[str, str],
+    given: dict[str, str],
     log: Path,
     *,
     points: list[float],
+    faults_seconds: float = FAULTS_SECONDS,
     seconds: float,
 ) -> tuple[dict[str, Any], list[str]]:
     """The run once it has ended, and what it was doing at each kill.
 
     `points`: seconds after each start of the worker; the last one counts from when taking in began.
+    Without any nobody disturbs it.
     """
     deadline = time.monotonic() + seconds
     struck: list[str] = []
-    worker = start_worker(shop, stack_env, log)
-    strike_at = time.monotonic() + points[0]
+    worker = start_worker(given, log)
+    faults_at = time.monotonic()
+    strike_at = time.monotonic() + (points[0] if points else seconds)
     try:
         while time.monotonic() < deadline:
             row = shop.run_row(run_id)
             if row["status"] not in ("collecting", "applying"):
                 return row, struck
-            is_last = len(struck) == KILLS - 1
+            is_last = len(struck) == len(points) - 1
             if is_last and row["status"] == "collecting":
                 strike_at = time.monotonic() + points[-1]
-            if len(struck) < KILLS and time.monotonic() >= strike_at:
+            if len(struck) < len(points) and time.monotonic() >= strike_at:
                 worker.kill()
                 worker.wait()
                 struck.append(str(shop.run_row(run_id)["status"]))
-                strike_at = time.monotonic() + points[min(len(struck), KILLS - 1)]
+                strike_at = time.monotonic() + points[min(len(struck), len(points) - 1)]
+            # The next bad moment comes when the run has got over the last one.
+            is_well = row["status"] == "collecting" and row["pauses"] == 0
+            if points and is_well and time.monotonic() >= faults_at:
+                order_faults(shop)
+                faults_at = time.monotonic() + faults_seconds
             if worker.poll() is not None:
-                worker = start_worker(shop, stack_env, log)
+                worker = start_worker(given, log)
             time.sleep(0.005)
     finally:
         worker.kill()
@@ -127,70 +140,98 @@ def without_ids(shelf: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key != "category_id"} for row in shelf]
 
 
-def order_faults(shop: SupplyShop, scale: int) -> None:
+def order_faults(shop: SupplyShop) -> None:
+    """A bad moment of the supplier: never so long that the run takes a long rest."""
     for kind, operation, times in (
         ("error", "search", 1),
         ("rate_limit", "search", 1),
-        ("error", "detail", 2 * scale),
-        ("malformed", "freight", 2 * scale),
-        ("empty", "detail", 2 * scale),
-        ("shape", "detail", 20 * scale),
+        ("error", "detail", 2),
+        ("malformed", "freight", 2),
+        ("empty", "detail", 2),
+        ("shape", "detail", 20),
     ):
         shop.sandbox.order_fault("aliexpress", kind, times, operation=operation)
 
 
 def play(
     shop: SupplyShop,
-    stack_env: dict[str, str],
+    given: dict[str, str],
     tmp_path: Path,
     *,
     items: int,
     longest: float,
+    faults_seconds: float,
     seconds: float,
 ) -> None:
+    """A run with faults and kills, then one in quiet that must find nothing to write."""
     prepare(shop, items)
-    undisturbed = shop.run(seconds=seconds)
-    reference = without_ids(shop.shelf())
-    assert undisturbed["status"] == "done"
-
-    prepare(shop, items)
-    order_faults(shop, max(items // 400, 1))
+    log = tmp_path / "worker.log"
     seed = random.SystemRandom().randrange(1_000_000)
     chance = random.Random(seed)  # noqa: S311 - a seed to play again, no secret
     points = [*(chance.uniform(0.8, longest) for _ in range(KILLS - 1)), chance.uniform(0, 0.3)]
     run, struck = end_run(
         shop,
         shop.start(),
-        stack_env,
-        tmp_path / "worker.log",
+        given,
+        log,
         points=points,
+        faults_seconds=faults_seconds,
         seconds=seconds,
     )
 
     played = f"seed {seed}, killed while {struck}"
     assert run["status"] == "done", f"{played}: {run}"
     assert len(struck) == KILLS, played
-    shelf = without_ids(shop.shelf())
-    assert shelf == reference, played
-    assert len({(row["platform"], row["external_id"]) for row in shelf}) == len(shelf)
-    told = ("found", "accepted", "rejected", "new", "taken_in", "absent", "delisted")
-    assert {name: run["counts"][name] for name in told} == {
-        name: undisturbed["counts"][name] for name in told
-    }, played
+    expected = Expected.of(items)
+    counts = run["counts"]
+    assert counts["rejected"] == expected.reasons, played
+    assert counts["found"] == len(expected.families) + sum(expected.reasons.values()), played
+    taken = {name: counts[name] for name in ("accepted", "new", "taken_in")}
+    assert taken == dict.fromkeys(taken, len(expected.families)), played
+    assert counts["absent"] == counts["delisted"] == 0, played
+    on_sale = shop.on_sale()
+    assert [len(family & on_sale) for family in expected.families] == [1] * len(expected.families)
+    assert len(on_sale) == len(expected.families), played
+
     before = shop.row_versions()
-    assert shop.run(seconds=seconds)["status"] == "done"
-    assert shop.row_versions() == before
+    shop.sandbox.clear_faults()
+    again, _ = end_run(shop, shop.start(), given, log, points=[], seconds=seconds)
+    assert again["status"] == "done", f"{played}: {again}"
+    assert again["counts"]["accepted"] == len(expected.families), played
+    assert shop.row_versions() == before, played
 
 
 @pytest.mark.timeout(600)
 def test_a_run_killed_five_times_ends_as_one_that_was_not(
     shop: SupplyShop, stack_env: dict[str, str], tmp_path: Path
 ) -> None:
-    play(shop, stack_env, tmp_path, items=ITEMS, longest=2.2, seconds=PATIENCE_SECONDS)
+    prepare(shop, ITEMS)
+    assert shop.run(seconds=PATIENCE_SECONDS)["status"] == "done"
+    undisturbed = without_ids(shop.shelf())
+
+    play(
+        shop,
+        environment(shop, stack_env, CALLS_PER_SECOND),
+        tmp_path,
+        items=ITEMS,
+        longest=1.6,
+        faults_seconds=FAULTS_SECONDS,
+        seconds=PATIENCE_SECONDS,
+    )
+
+    assert without_ids(shop.shelf()) == undisturbed
 
 
 @pytest.mark.soak
 def test_a_run_over_twenty_thousand_goods_killed_five_times(
     shop: SupplyShop, stack_env: dict[str, str], tmp_path: Path
 ) -> None:
-    play(shop, stack_env, tmp_path, items=ITEMS_IN_SOAK, longest=120.0, seconds=3 * 3600)
+    play(
+        shop,
+        environment(shop, stack_env, NO_LIMIT),
+        tmp_path,
+        items=ITEMS_IN_SOAK,
+        longest=60.0,
+        faults_seconds=FAULTS_SECONDS_IN_SOAK,
+        seconds=3 * 3600,
+    )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_UP, Decimal
 from typing import Any, Final
 
+from edge_workers.errors import AppError, AuthorizationError
 from edge_workers.log import bind_context, get_logger
 from edge_workers.providers import registry
 from edge_workers.providers.contracts.suppliers import (
@@ -39,7 +40,7 @@ QUESTION_SECONDS: Final = 8.0
 PAGES_AT_ONCE: Final = 10
 ITEMS_AT_ONCE: Final = 40
 """Goods that are staged together: what a killed slice asks for again at most."""
-TAKEN_AT_ONCE: Final = 1_000
+TAKEN_AT_ONCE: Final = 500
 CLEARED_AT_ONCE: Final = 5_000
 ITEM_SECONDS: Final = 12.0
 """How long all questions about one good may take: with a slice below a job's own limit."""
@@ -198,6 +199,8 @@ def _plan(task: Task, work: Slice, supplier: SupplierProvider) -> None:
             ],
         )
     planned = task.database.call("plan_sync", run_id=work.run_id, has_tree=bool(english))
+    if not planned["searches"]:
+        raise Misconfigured("No category is to be read.", code="nothing_planned")
     log.info("sync.planned", searches=planned["planned"], categories=len(english))
 
 
@@ -240,13 +243,19 @@ def _read_page(task: Task, work: Slice, supplier: SupplierProvider, page: dict[s
         for one in french.items
         if one.external_id not in items
     }
-    task.database.call(
-        "record_sync_page",
-        run_id=work.run_id,
-        items=items,
-        next_page=english.next_page or french.next_page,
-        **place,
-    )
+    try:
+        task.database.call(
+            "record_sync_page",
+            run_id=work.run_id,
+            items=items,
+            next_page=english.next_page or french.next_page,
+            **place,
+        )
+    except AppError as error:
+        if not _is_of_the_supplier(error):
+            raise
+        task.database.call("record_sync_page_failed", run_id=work.run_id, is_fact=True, **place)
+        log.warning("sync_page.not_kept", code=error.code, **place)
 
 
 def _search(
@@ -307,11 +316,39 @@ def _read_items(task: Task, work: Slice, supplier: SupplierProvider) -> bool:
 def _record(task: Task, work: Slice, batch: Batch) -> bool:
     """Stage a batch and mark its goods, in that order; whether the run has read everything."""
     if batch.rows:
-        task.database.copy(STAGED_TABLE, STAGED_COLUMNS, batch.rows)
+        _stage(task, batch)
     recorded = task.database.call(
         "record_sync_details", run_id=work.run_id, failures=batch.failures
     )
     return bool(recorded["is_complete"])
+
+
+def _stage(task: Task, batch: Batch) -> None:
+    """Put a batch down at once; where a row of it is refused, one by one without that."""
+    try:
+        task.database.copy(STAGED_TABLE, STAGED_COLUMNS, batch.rows)
+    except AppError as error:
+        if not _is_of_the_supplier(error):
+            raise
+    else:
+        return
+    for row in batch.rows:
+        try:
+            task.database.copy(STAGED_TABLE, STAGED_COLUMNS, [row])
+        except AppError as error:
+            if not _is_of_the_supplier(error):
+                raise
+            batch.failures[row[1]] = {"code": "not_kept", "is_fact": False}
+            log.warning("sync_item.refused", external_id=row[1], code=error.code)
+
+
+def _is_of_the_supplier(error: AppError) -> bool:
+    """Whether what a supplier wrote is refused, and not we, nor a run that is decided."""
+    return (
+        error.http_status < 500
+        and error.code != "sync_transition_refused"
+        and not isinstance(error, AuthorizationError)
+    )
 
 
 def _read_item(work: Slice, supplier: SupplierProvider, item: dict[str, Any], batch: Batch) -> None:
@@ -551,9 +588,12 @@ def _take_in(task: Task, work: Slice) -> bool:
         applied: dict[str, Any] = task.database.call(
             "apply_sync", run_id=work.run_id, batch=TAKEN_AT_ONCE
         )
-        if not applied["is_done"]:
+        if applied["is_done"]:
+            break
+    while not work.is_over():
+        report = task.database.call("finish_sync", run_id=work.run_id, batch=TAKEN_AT_ONCE)
+        if report is not None and not report["is_done"]:
             continue
-        report = task.database.call("finish_sync", run_id=work.run_id)
         if report is not None:
             log.info("sync.finished", **report)
         _clear(task, work)

@@ -11,11 +11,19 @@ create table private.sync_sources (
     change_limit numeric(4, 3) not null default 0.300,
     page_limit integer not null default 50,
     unknown_stock integer not null default 0,
+    absence_limit smallint not null default 2,
+    absence_gap interval not null default '12 hours',
+    silence_limit smallint not null default 5,
+    freight_age interval not null default '7 days',
     constraint sync_sources_platform_is_known check (platform in ('alibaba', 'aliexpress')),
     constraint sync_sources_every_positive check (every >= interval '1 hour'),
     constraint sync_sources_change_limit_is_share check (change_limit between 0 and 1),
     constraint sync_sources_page_limit_positive check (page_limit between 1 and 10000),
-    constraint sync_sources_unknown_stock_not_negative check (unknown_stock >= 0)
+    constraint sync_sources_unknown_stock_not_negative check (unknown_stock >= 0),
+    constraint sync_sources_limits_positive
+    check (absence_limit between 1 and 100 and silence_limit between 1 and 100),
+    constraint sync_sources_times_not_negative
+    check (absence_gap >= interval '0' and freight_age >= interval '0')
 );
 
 alter table private.sync_sources enable row level security;
@@ -30,6 +38,16 @@ comment on column private.sync_sources.page_limit is
 'Pages of one search that a run reads at most.';
 comment on column private.sync_sources.unknown_stock is
 'Pieces to sell of goods whose stock is not told: wholesale is made to order.';
+comment on column private.sync_sources.absence_limit is
+'Absences in a row that take a good off the shelf.';
+comment on column private.sync_sources.absence_gap is
+'Time between two absences: what a supplier''s bad hour hides is missed once, whatever the number '
+'of runs in it.';
+comment on column private.sync_sources.silence_limit is
+'From that many runs in a row on in which nobody answered for a good, each is an absence.';
+comment on column private.sync_sources.freight_age is
+'How long what sending costs is known: after it, it is asked anew. It is a call for each good and '
+'country: at one call a second a day''s age would make a run of 20,000 goods last 17 hours.';
 comment on column private.sync_sources.currency is 'What prices are asked for in.';
 
 create table private.sync_keywords (
@@ -75,7 +93,12 @@ create table private.sync_runs (
     slices integer not null default 0,
     pauses integer not null default 0,
     pause_reason text,
+    losses smallint not null default 0,
+    is_shelf_asked boolean not null default false,
+    judged_through text,
+    batch_limit integer,
     applied_through text,
+    absences_through text,
     counts jsonb not null default '{}',
     change_share numeric(6, 4),
     reviewed_by uuid references public.users (id) on delete restrict,
@@ -110,8 +133,18 @@ comment on column private.sync_runs.requested_by is 'The admin who asked; null =
 comment on column private.sync_runs.slices is 'Attempts of the job that worked on it.';
 comment on column private.sync_runs.pauses is
 'Slices in a row that the supplier ended by not answering.';
+comment on column private.sync_runs.losses is
+'Times in a row that its work died and was taken up anew.';
+comment on column private.sync_runs.is_shelf_asked is
+'Whether what is on the shelf and stood on no page was noted, to be asked for by its id.';
+comment on column private.sync_runs.batch_limit is
+'Goods of a batch at most, after one took too long; doubled by each that does not.';
+comment on column private.sync_runs.judged_through is
+'The last external id judged, in order; null before, and what is staged from then on is refused.';
 comment on column private.sync_runs.applied_through is
 'The last external id taken in, in order; the next batch begins after it.';
+comment on column private.sync_runs.absences_through is
+'The same for what was missed: the last external id whose absence was counted.';
 comment on column private.sync_runs.counts is
 'The report: found, accepted, rejected by reason, new, changed, unchanged, delisted, returned.';
 comment on column private.sync_runs.change_share is
@@ -243,6 +276,7 @@ set search_path = ''
 as $$
 declare
     v_source record;
+    v_lost record;
     v_started jsonb := '[]'::jsonb;
 begin
     for v_source in
@@ -258,20 +292,44 @@ begin
             to_jsonb(private.start_sync(v_source.platform)), '[]'::jsonb
         );
     end loop;
-    -- A run whose work got lost on the way (dead after its attempts) is taken up again.
-    perform private.emit(
-        'sync_products', jsonb_build_object('run_id', r.id),
-        'sync_products/' || r.id || '/again/' || to_char(now(), 'YYYYMMDDHH24')
-    )
-    from private.sync_runs as r
-    where r.status in ('collecting', 'applying')
-        and not exists (
-            select from private.outbox as o
-            where o.job = 'sync_products'
-                and o.done_at is null
-                and o.failed_at is null
-                and o.args ->> 'run_id' = r.id::text
+    -- A run whose work got lost on the way (dead after its attempts) is taken up again, twice. What
+    -- has died three times in a row would die for ever, and keep every other run out.
+    for v_lost in
+        select r.id, r.losses
+        from private.sync_runs as r
+        where r.status in ('collecting', 'applying')
+            and not exists (
+                select from private.outbox as o
+                where o.job = 'sync_products'
+                    and o.done_at is null
+                    and o.failed_at is null
+                    and o.args ->> 'run_id' = r.id::text
+            )
+        order by r.id
+        for update skip locked
+    loop
+        if v_lost.losses >= 2 then
+            perform private.end_sync(
+                v_lost.id, 'failed', concat_ws(
+                    ': ', 'work_lost', (
+                        select o.last_error
+                        from private.outbox as o
+                        where o.job = 'sync_products'
+                            and o.failed_at is not null
+                            and o.args ->> 'run_id' = v_lost.id::text
+                        order by o.failed_at desc
+                        limit 1
+                    )
+                )
+            );
+            continue;
+        end if;
+        update private.sync_runs as r set losses = r.losses + 1 where r.id = v_lost.id;
+        perform private.emit(
+            'sync_products', jsonb_build_object('run_id', v_lost.id),
+            'sync_products/' || v_lost.id || '/again/' || to_char(now(), 'YYYYMMDDHH24')
         );
+    end loop;
     return v_started;
 end
 $$;
@@ -360,7 +418,10 @@ begin
         end,
         reasons = case
             when (f.failure ->> 'is_fact')::boolean then array[f.failure ->> 'code']
-            when i.tries >= 2 then array['not_answered']
+            when i.tries >= 2
+                then array_remove(
+                    array['not_answered', nullif(f.failure ->> 'code', 'not_answered')], null
+                )
             else '{}'
         end
     from jsonb_each(record_sync_details.failures) as f (external_id, failure)
@@ -371,6 +432,25 @@ begin
     update private.sync_runs as r
     set pauses = 0, pause_reason = null
     where r.id = record_sync_details.run_id and v_fetched > 0 and r.pauses > 0;
+    -- Not to stand on a page says little: a search is cut after so many pages, refused, or shows
+    -- others today. What is on the shelf and was not found is asked for by its id.
+    update private.sync_runs as r
+    set is_shelf_asked = true
+    where r.id = record_sync_details.run_id
+        and r.status = 'collecting'
+        and not r.is_shelf_asked
+        and exists (select from private.sync_pages as p where p.run_id = r.id)
+        and not exists (
+            select from private.sync_pages as p where p.run_id = r.id and p.done_at is null
+        );
+    if found then
+        insert into private.sync_items (run_id, external_id)
+        select r.id, l.external_id
+        from private.sync_runs as r
+        inner join private.supplier_listings as l on r.platform = l.platform
+        where r.id = record_sync_details.run_id and l.delisted_at is null
+        on conflict on constraint sync_items_pkey do nothing;
+    end if;
     return jsonb_build_object(
         'fetched', v_fetched,
         'is_complete', not exists (
@@ -419,6 +499,7 @@ declare
 begin
     update private.sync_runs as r
     set pauses = case when continue_sync.reason is null then 0 else r.pauses + 1 end,
+        losses = 0,
         pause_reason = left(continue_sync.reason, 200)
     where r.id = continue_sync.run_id
         -- An attempt that was thought dead leaves the run to the one that followed it.
@@ -488,8 +569,8 @@ comment on function private.start_sync(text, uuid) is
 comment on function private.end_sync(uuid, private.sync_status, text) is
 'Ends a run; a failed one goes before the admins.';
 comment on function service.begin_due_syncs(text []) is
-'Starts the runs that are due on these platforms and takes up lost ones: [run_id]. Definer because '
-'the tables are closed to the service.';
+'Starts the runs that are due on these platforms and takes up lost ones: [run_id]; one whose work '
+'has died three times in a row has failed. Definer because the tables are closed to the service.';
 comment on function service.begin_sync_slice(uuid) is
 '{run_id, slice, platform, channel, status, is_planned, currency, countries}; null when the run '
 'has ended or waits for a person. Definer because the tables are closed to the service.';
@@ -498,8 +579,8 @@ comment on function service.claim_sync_pages(uuid, integer) is
 'service.';
 comment on function service.record_sync_details(uuid, jsonb) is
 'Marks what has been staged, notes failures {external id: {code, is_fact}}: {fetched, '
-'is_complete}. Doing it again changes nothing. Definer because the tables are closed to the '
-'service.';
+'is_complete}. Once the pages are read it adds what is on the shelf and stood on none. Doing it '
+'again changes nothing. Definer because the tables are closed to the service.';
 comment on function service.continue_sync(uuid, integer, integer, text) is
 'Plans the next slice, later when there is a reason to wait: {is_active, pauses}; after sixty '
 'pauses in a row the run has failed. Definer because the tables are closed to the service.';

@@ -71,7 +71,7 @@ begin
     if exists (
         select from staged as s
         inner join private.sync_runs as r on s.run_id = r.id
-        where r.status <> 'collecting'
+        where r.status <> 'collecting' or r.judged_through is not null
     ) then
         perform private.fail('sync_transition_refused', 'staged');
     end if;
@@ -112,5 +112,5 @@ alter table private.supplier_freight enable row level security;
 
 comment on table private.supplier_freight is
 'What the cheapest way to a country costs for one piece (wholesale: the least quantity); asked '
-'anew after a week.';
+'anew after sync_sources.freight_age.';
 comment on column private.supplier_freight.fee is 'Null: nothing is sent there.';

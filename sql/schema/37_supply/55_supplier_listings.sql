@@ -10,6 +10,8 @@ create table private.supplier_listings (
     platform text not null references private.sync_sources (platform) on delete restrict,
     external_id text not null,
     absences smallint not null default 0,
+    missed_at timestamptz,
+    silences smallint not null default 0,
     delisted_at timestamptz,
     delist_reason text,
     held_columns text [] not null default '{}',
@@ -18,15 +20,15 @@ create table private.supplier_listings (
     constraint supplier_listings_points_at_one_product
     check (num_nonnulls(product_id, retailer_product_id) = 1),
     constraint supplier_listings_external_id_key unique (platform, external_id),
-    constraint supplier_listings_absences_not_negative check (absences >= 0),
+    constraint supplier_listings_absences_not_negative check (absences >= 0 and silences >= 0),
     constraint supplier_listings_delisted_has_reason
     check ((delisted_at is null) = (delist_reason is null)),
     constraint supplier_listings_held_columns_are_known
     check (
         held_columns <@ array[
             'category_id', 'description', 'description_fr', 'is_active', 'max_order_quantity',
-            'min_order_quantity', 'name', 'name_fr', 'order_increment', 'price_tiers',
-            'weight_grams'
+            'min_order_quantity', 'name', 'name_fr', 'order_increment', 'price_mallgram',
+            'price_tiers', 'review_count', 'seller_rating', 'supplier_id', 'weight_grams'
         ]
     )
 );
@@ -42,14 +44,57 @@ where absences > 0;
 comment on table private.supplier_listings is
 'The good of a supplier that a product is, one row a product that a sync made or adopted.';
 comment on column private.supplier_listings.absences is
-'Runs in a row that did not find it on sale or good enough; two take it off the shelf.';
+'Runs in a row that did not find it on sale or good enough; sync_sources.absence_limit of them '
+'take it off the shelf.';
+comment on column private.supplier_listings.missed_at is 'When the last absence was counted.';
+comment on column private.supplier_listings.silences is
+'Runs in a row in which nobody answered for it.';
 comment on column private.supplier_listings.delisted_at is
 'When the sync took it off; found again, the sync puts it back.';
 comment on column private.supplier_listings.held_columns is
 'Columns that a person has changed, and price_tiers for the wholesale breaks: the sync leaves them '
-'alone.';
+'alone. Pieces are never held: they are what the supplier counts.';
 comment on column private.supplier_listings.french_at is
 'When the supplier''s French description was last asked for.';
+
+create table private.supplier_refused (
+    platform text not null references private.sync_sources (platform) on delete cascade,
+    external_id text not null,
+    removed_at timestamptz not null default now(),
+    primary key (platform, external_id)
+);
+
+alter table private.supplier_refused enable row level security;
+
+comment on table private.supplier_refused is
+'Goods whose product a person has deleted: no sync brings them back.';
+
+create or replace function private.tg_supplier_listings__refuse_removed()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    if coalesce(current_setting('mallgram.sync_run_id', true), '') = '' then
+        insert into private.supplier_refused (platform, external_id)
+        select r.platform, r.external_id from removed as r
+        on conflict on constraint supplier_refused_pkey do nothing;
+    end if;
+    return null;
+end
+$$;
+
+revoke all on function private.tg_supplier_listings__refuse_removed() from public;
+
+comment on function private.tg_supplier_listings__refuse_removed() is
+'Trigger: a good whose product a person deletes stays away. Definer because what is refused is '
+'closed to everyone.';
+
+create trigger supplier_listings_90_refuse_removed
+after delete on private.supplier_listings
+referencing old table as removed
+for each statement execute function private.tg_supplier_listings__refuse_removed();
 
 create or replace function private.hold_columns(listing_ids uuid [], columns text [])
 returns void
@@ -104,6 +149,14 @@ begin
                 end,
                 case when n.name is distinct from o.name then 'name' end,
                 case when n.name_fr is distinct from o.name_fr then 'name_fr' end,
+                case
+                    when n.price_mallgram is distinct from o.price_mallgram then 'price_mallgram'
+                end,
+                case when n.review_count is distinct from o.review_count then 'review_count' end,
+                case
+                    when n.seller_rating is distinct from o.seller_rating then 'seller_rating'
+                end,
+                case when n.supplier_id is distinct from o.supplier_id then 'supplier_id' end,
                 case when n.weight_grams is distinct from o.weight_grams then 'weight_grams' end
             ) as column_names
         from changed as n

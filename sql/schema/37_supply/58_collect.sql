@@ -10,6 +10,7 @@ as $$
 declare
     v_platform text := (select r.platform from private.sync_runs as r where r.id = plan_sync.run_id);
     v_planned integer;
+    v_searches integer;
 begin
     if plan_sync.has_tree then
         -- The leaves of the supplier's tree that nobody has said are not wanted.
@@ -43,7 +44,11 @@ begin
         on conflict on constraint sync_pages_pkey do nothing;
     end if;
     get diagnostics v_planned = row_count;
-    return jsonb_build_object('planned', v_planned);
+    v_searches := (
+        select count(*) from private.sync_pages as p
+        where p.run_id = plan_sync.run_id and p.page = 1
+    );
+    return jsonb_build_object('planned', v_planned, 'searches', v_searches);
 end
 $$;
 
@@ -63,7 +68,9 @@ declare
 begin
     select r.* into v_run
     from private.sync_runs as r
-    where r.id = record_sync_page.run_id and r.status = 'collecting';
+    where r.id = record_sync_page.run_id
+        and r.status = 'collecting'
+        and r.judged_through is null;
     if not found then
         return jsonb_build_object('found', 0);
     end if;
@@ -105,9 +112,12 @@ begin
     left join broken as b on t.place = b.place
     left join private.mapped_categories(v_run.platform) as m
         on m.external_id = l.category_path[cardinality(l.category_path)]
+    left join private.supplier_refused as h
+        on h.platform = v_run.platform and l.external_id = h.external_id
     cross join lateral (
         select
-            case
+            case when h.external_id is not null then array['removed_by_hand'] else '{}' end
+            || case
                 when m.status = 'ignored' then array['category_ignored']
                 when m.status = 'waiting' then array['category_unmapped']
                 else '{}'
@@ -178,13 +188,14 @@ security definer
 set search_path = ''
 as $$
     with run as (
-        select r.id, r.platform
+        select r.id, r.platform, s.freight_age
         from private.sync_runs as r
+        inner join private.sync_sources as s on r.platform = s.platform
         where r.id = claim_sync_items.run_id and r.status = 'collecting'
     ),
 
     taken as (
-        select i.external_id, r.platform
+        select i.external_id, i.tries, r.platform, r.freight_age
         from run as r
         inner join private.sync_items as i on r.id = i.run_id
         where not i.is_fetched and i.reason is null
@@ -207,12 +218,13 @@ as $$
                                 where f.platform = t.platform
                                     and f.external_id = t.external_id
                                     and f.country = c.code
-                                    and f.asked_at > now() - interval '7 days'
+                                    and f.asked_at > now() - t.freight_age
                             )
                         ),
                         '[]'
                     )
                 )
+                order by t.tries, t.external_id
             ),
             '[]'
         )
@@ -236,11 +248,11 @@ to mallgram_service;
 
 comment on function service.claim_sync_items(uuid, integer) is
 'Goods still to be read in full: [{external_id, wants_french, countries}], countries being those '
-'whose freight is not known or older than a week. Definer because the tables are closed to the '
+'whose freight is not known or too old. Definer because the tables are closed to the '
 'service.';
 comment on function service.plan_sync(uuid, boolean) is
-'The first page of each search of a run: {planned}; again, none is doubled. Definer because the '
-'tables are closed to the service.';
+'The first page of each search of a run: {planned, searches}, those that are new and all; again, '
+'none is doubled. Definer because the tables are closed to the service.';
 comment on function service.record_sync_page(uuid, text, text, integer, jsonb, integer) is
 'Keeps what a page shows {external id: {title_en, title_fr, rating, order_count, image_count, '
 'price, category_path}} and plans the next page, both at once: {found}. Definer because the tables '

@@ -10,7 +10,7 @@ as $$
     select nullif(substring(image_key.url from '([^/]+?)(?:_\d+x\d+)?\.[a-zA-Z]+(?:[?_].*)?$'), '')
 $$;
 
-create or replace function private.judge_sync(run_id uuid)
+create or replace function private.prepare_judgement(run_id uuid)
 returns void
 language plpgsql
 set search_path = ''
@@ -19,9 +19,8 @@ set jit = 'off'
 as $$
 declare
     v_run private.sync_runs := (
-        select r from private.sync_runs as r where r.id = judge_sync.run_id
+        select r from private.sync_runs as r where r.id = prepare_judgement.run_id
     );
-    v_banned text := private.banned_pattern();
 begin
     -- A slice that was killed after its COPY has staged some goods twice: the last one counts.
     delete from private.staged_products as s
@@ -71,6 +70,34 @@ begin
         asked_at = excluded.asked_at;
     -- Thousands of rows since anybody counted: what follows is planned with true numbers.
     analyze private.staged_products, private.sync_items, private.supplier_freight;
+end
+$$;
+
+create or replace function private.judge_sync(run_id uuid, after text, batch integer)
+returns text
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+declare
+    v_run private.sync_runs := (
+        select r from private.sync_runs as r where r.id = judge_sync.run_id
+    );
+    v_banned text := private.banned_pattern();
+    v_upto text;
+begin
+    select max(n.external_id) into v_upto
+    from (
+        select i.external_id
+        from private.sync_items as i
+        where i.run_id = v_run.id and i.is_fetched and i.external_id > judge_sync.after
+        order by i.external_id
+        limit judge_sync.batch
+    ) as n;
+    if v_upto is null then
+        return null;
+    end if;
     with mapped as materialized (
         select m.external_id, m.status, m.category_id
         from private.mapped_categories(v_run.platform) as m
@@ -78,7 +105,8 @@ begin
 
     staged as materialized (
         select
-            s.external_id, concat_ws(' / ', s.title, i.title_fr) as title, s.status, s.rating,
+            s.external_id, concat_ws(' / ', s.title, i.title_fr) as title, s.aliases, s.status,
+            s.rating,
             s.review_count, s.order_count, s.seller_rating, s.stock, s.price, s.currency,
             m.category_id, m.status as category_status,
             cardinality(s.image_urls) as image_count,
@@ -88,21 +116,29 @@ begin
             on s.run_id = i.run_id and s.external_id = i.external_id
         left join mapped as m on s.category_path[cardinality(s.category_path)] = m.external_id
         where s.run_id = v_run.id
+            and s.external_id > judge_sync.after
+            and s.external_id <= v_upto
     ),
 
     median as (
         select
-            s.leaf, count(*) as listings,
-            percentile_cont(0.5) within group (order by s.price)::numeric as price
-        from staged as s
-        where s.leaf is not null and s.price > 0
-        group by s.leaf
+            p.leaf, count(*) as listings,
+            percentile_cont(0.5) within group (order by p.price)::numeric as price
+        from (
+            select s.price, s.category_path[cardinality(s.category_path)] as leaf
+            from private.staged_products as s
+            where s.run_id = v_run.id
+        ) as p
+        where p.leaf is not null and p.price > 0
+        group by p.leaf
     ),
 
     shipped as (
         select f.external_id, count(f.fee)::integer as ship_to_count
         from private.supplier_freight as f
         where f.platform = v_run.platform
+            and f.external_id > judge_sync.after
+            and f.external_id <= v_upto
         group by f.external_id
     ),
 
@@ -129,7 +165,19 @@ begin
     judged as (
         select
             s.external_id, s.category_id,
-            case when s.status = 'gone' then array['product_gone'] else '{}' end
+            -- Under any of its ids, unless it is on the shelf itself.
+            case
+                when exists (
+                    select from private.supplier_refused as h
+                    where h.platform = v_run.platform
+                        and h.external_id = any(s.aliases || s.external_id)
+                ) and not exists (
+                    select from private.supplier_listings as l
+                    where l.platform = v_run.platform and l.external_id = s.external_id
+                ) then array['removed_by_hand']
+                else '{}'
+            end
+            || case when s.status = 'gone' then array['product_gone'] else '{}' end
             || case
                 when s.category_status = 'ignored' then array['category_ignored']
                 when s.category_id is null then array['category_unmapped']
@@ -162,8 +210,11 @@ begin
     from private.supplier_listings as l
     where i.run_id = v_run.id
         and i.reason = 'stock_out'
+        and i.external_id > judge_sync.after
+        and i.external_id <= v_upto
         and l.platform = v_run.platform
         and l.external_id = i.external_id;
+    return v_upto;
 end
 $$;
 
@@ -356,7 +407,6 @@ as $$
                                 or not 'category_id' = any(l.held_columns)
                                 and p.category_id <> i.category_id
                         else x.reason is distinct from 'not_answered'
-                            and (x.reason is not null or not g.is_partial)
                     end
                 ))::numeric / count(*), 4
             )
@@ -370,12 +420,6 @@ as $$
         on i.run_id = s.run_id and i.external_id = s.external_id
     left join private.product_costs as c on l.listing_id = c.listing_id
     left join public.product_stock as k on l.listing_id = k.listing_id
-    cross join lateral (
-        select
-            exists (
-                select from private.sync_pages as k where k.run_id = r.id and k.is_given_up
-            ) as is_partial
-    ) as g
     where r.id = sync_change_share.run_id
 $$;
 
@@ -388,6 +432,9 @@ set jit = 'off'
 as $$
 declare
     v_run private.sync_runs;
+    v_deadline timestamptz := clock_timestamp() + interval '3 seconds';
+    v_through text;
+    v_next text;
     v_share numeric;
     v_status private.sync_status := 'applying'::private.sync_status;
 begin
@@ -399,17 +446,33 @@ begin
         return jsonb_build_object('status', null, 'change_share', null);
     end if;
     -- An attempt that was thought dead may have noted more since the caller looked.
-    if exists (
+    if v_run.judged_through is null and (exists (
         select from private.sync_items as i
         where i.run_id = v_run.id and not i.is_fetched and i.reason is null
     ) or exists (
         select from private.sync_pages as p where p.run_id = v_run.id and p.done_at is null
-    ) then
+    )) then
         return jsonb_build_object('status', 'collecting', 'change_share', null);
     end if;
-    perform private.judge_sync(v_run.id);
+    v_through := v_run.judged_through;
+    if v_through is null then
+        perform private.prepare_judgement(v_run.id);
+        v_through := '';
+    end if;
+    -- So much at a time that no run is too large for the time that a statement has.
+    loop
+        if clock_timestamp() >= v_deadline then
+            update private.sync_runs as r set judged_through = v_through where r.id = v_run.id;
+            return jsonb_build_object('status', 'collecting', 'change_share', null);
+        end if;
+        v_next := private.judge_sync(v_run.id, v_through, 5000);
+        exit when v_next is null;
+        v_through := v_next;
+    end loop;
     perform private.fold_duplicates(v_run.id);
     perform private.match_sync_items(v_run.id);
+    -- What was counted before the match knows of no listing at all.
+    analyze private.sync_items;
     v_share := private.sync_change_share(v_run.id);
     if v_share > (
         select s.change_limit from private.sync_sources as s where s.platform = v_run.platform
@@ -429,7 +492,8 @@ end
 $$;
 
 revoke all on function private.image_key(text) from public;
-revoke all on function private.judge_sync(uuid) from public;
+revoke all on function private.prepare_judgement(uuid) from public;
+revoke all on function private.judge_sync(uuid, text, integer) from public;
 revoke all on function private.fold_duplicates(uuid) from public;
 revoke all on function private.match_sync_items(uuid) from public;
 revoke all on function private.sync_change_share(uuid) from public;
@@ -438,8 +502,11 @@ grant execute on function service.decide_sync(uuid) to mallgram_service;
 
 comment on function private.image_key(text) is
 'The name of a picture''s file without its size, the same on every mirror of the supplier.';
-comment on function private.judge_sync(uuid) is
-'Gives each fetched good of a run our category and the reasons that speak against it.';
+comment on function private.prepare_judgement(uuid) is
+'Leaves one row of each good that was staged twice, notes new categories and freights, and counts.';
+comment on function private.judge_sync(uuid, text, integer) is
+'Gives the next fetched goods of a run, in the order of the suppliers'' ids, our category and the '
+'reasons that speak against them: the last id, null when there are none left.';
 comment on function private.fold_duplicates(uuid) is
 'Leaves one of each thing: the same under several ids, or the same picture with nearly the same '
 'title and price. What is in the shop stays, else the best rated and most ordered.';
@@ -450,6 +517,6 @@ comment on function private.sync_change_share(uuid) is
 'Part of the platform''s live listings whose cost, name or category a run would change, that it '
 'would sell out or that it has not found; 0 below twenty listings.';
 comment on function service.decide_sync(uuid) is
-'Judges a run: {status, change_share}; collecting while something is still to be read, waiting '
-'when it would change too much, which the admins are told. Definer because the tables are closed '
-'to the service.';
+'Judges a run for some seconds: {status, change_share}; collecting while something is still to be '
+'read or judged, waiting when it would change too much, which the admins are told. Definer because '
+'the tables are closed to the service.';

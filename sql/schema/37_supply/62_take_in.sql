@@ -97,6 +97,68 @@ begin
 end
 $$;
 
+create or replace function private.take_in_moves(batch private.sync_batch)
+returns uuid []
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+declare
+    v_moved uuid [];
+    v_supplier_ids uuid [];
+begin
+    select
+        coalesce(array_agg(p.id order by p.id), '{}'), array_agg(u.id order by p.id)
+    into v_moved, v_supplier_ids
+    from private.sync_items as i
+    inner join private.staged_products as s
+        on i.run_id = s.run_id and i.external_id = s.external_id
+    inner join private.supplier_listings as l on i.listing_id = l.listing_id
+    inner join (
+        select r.id, r.supplier_id from public.products as r
+        union all
+        select w.id, w.supplier_id from public.products_retailer as w
+    ) as p on i.listing_id = p.id
+    left join public.suppliers as u
+        on u.platform = batch.platform and s.seller_external_id = u.external_id
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+        and p.supplier_id is distinct from u.id
+        and not 'supplier_id' = any(l.held_columns);
+    if cardinality(v_moved) = 0 then
+        return v_moved;
+    end if;
+    -- A seller is part of a product's key, and whoever writes that shuts out the orders' references
+    -- to it: so their stock comes first, all that the batch will take.
+    perform
+    from public.product_stock as k
+    inner join private.sync_items as i on k.listing_id = i.listing_id
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+    order by k.listing_id
+    for no key update of k;
+    update public.products as p
+    set supplier_id = m.supplier_id
+    from unnest(v_moved, v_supplier_ids) as m (id, supplier_id)
+    where p.id = m.id;
+    update public.products_retailer as p
+    set supplier_id = m.supplier_id
+    from unnest(v_moved, v_supplier_ids) as m (id, supplier_id)
+    where p.id = m.id;
+    return v_moved;
+end
+$$;
+
+revoke all on function private.take_in_moves(private.sync_batch) from public;
+
+comment on function private.take_in_moves(private.sync_batch) is
+'Goods of a batch that another seller has now: ids of what was written.';
+
 create or replace function private.take_in_retail(batch private.sync_batch)
 returns uuid []
 language plpgsql
@@ -161,6 +223,7 @@ begin
                 else coalesce(s.description_fr, p.description_fr)
             end as description_fr,
             case
+                when 'price_mallgram' = any(l.held_columns) then p.price_mallgram
                 when (c.cost, c.currency)
                     is not distinct from (s.price::numeric(12, 2), s.currency)
                     and p.category_id = i.category_id then p.price_mallgram
@@ -177,9 +240,14 @@ begin
                     0.01
                 )
             end as price_mallgram,
-            least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2)
-                as seller_rating,
-            coalesce(s.review_count, 0) as review_count,
+            case
+                when 'seller_rating' = any(l.held_columns) then p.seller_rating
+                else least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2)
+            end as seller_rating,
+            case
+                when 'review_count' = any(l.held_columns) then p.review_count
+                else coalesce(s.review_count, 0)
+            end as review_count,
             case
                 when 'weight_grams' = any(l.held_columns) then p.weight_grams
                 else coalesce(s.weight_grams, p.weight_grams)
@@ -188,8 +256,7 @@ begin
                 when 'is_active' = any(l.held_columns) then p.is_active
                 else p.id is null or l.listing_id is not null or p.is_active
             end as is_active,
-            p.id as old_id, p.supplier_id as old_supplier_id, p.category_id as old_category_id,
-            p.name as old_name, p.name_fr as old_name_fr, p.description as old_description,
+            p.id as old_id, p.category_id as old_category_id, p.name as old_name, p.name_fr as old_name_fr, p.description as old_description,
             p.description_fr as old_description_fr, p.price_mallgram as old_price,
             p.seller_rating as old_rating, p.review_count as old_reviews,
             p.weight_grams as old_weight, p.is_active as old_is_active
@@ -224,19 +291,17 @@ begin
             and (
                 w.old_id is null
                 or (
-                    w.supplier_id, w.category_id, w.name, w.name_fr, w.description,
-                    w.description_fr, w.price_mallgram, w.seller_rating, w.review_count,
-                    w.weight_grams, w.is_active
+                    w.category_id, w.name, w.name_fr, w.description, w.description_fr,
+                    w.price_mallgram, w.seller_rating, w.review_count, w.weight_grams, w.is_active
                 ) is distinct from (
-                    w.old_supplier_id, w.old_category_id, w.old_name, w.old_name_fr,
-                    w.old_description, w.old_description_fr, w.old_price, w.old_rating,
-                    w.old_reviews, w.old_weight, w.old_is_active
+                    w.old_category_id, w.old_name, w.old_name_fr, w.old_description,
+                    w.old_description_fr, w.old_price, w.old_rating, w.old_reviews, w.old_weight,
+                    w.old_is_active
                 )
             )
         order by w.listing_id
         on conflict on constraint products_pkey do update
-        set supplier_id = excluded.supplier_id,
-            category_id = excluded.category_id,
+        set category_id = excluded.category_id,
             name = excluded.name,
             name_fr = excluded.name_fr,
             description = excluded.description,
@@ -247,13 +312,12 @@ begin
             weight_grams = excluded.weight_grams,
             is_active = excluded.is_active
         where (
-            p.supplier_id, p.category_id, p.name, p.name_fr, p.description, p.description_fr,
-            p.price_mallgram, p.seller_rating, p.review_count, p.weight_grams, p.is_active
+            p.category_id, p.name, p.name_fr, p.description, p.description_fr, p.price_mallgram,
+            p.seller_rating, p.review_count, p.weight_grams, p.is_active
         ) is distinct from (
-            excluded.supplier_id, excluded.category_id, excluded.name, excluded.name_fr,
-            excluded.description, excluded.description_fr, excluded.price_mallgram,
-            excluded.seller_rating, excluded.review_count, excluded.weight_grams,
-            excluded.is_active
+            excluded.category_id, excluded.name, excluded.name_fr, excluded.description,
+            excluded.description_fr, excluded.price_mallgram, excluded.seller_rating,
+            excluded.review_count, excluded.weight_grams, excluded.is_active
         )
         returning p.id
     )
@@ -328,6 +392,7 @@ begin
                 else coalesce(s.description_fr, p.description_fr)
             end as description_fr,
             case
+                when 'price_mallgram' = any(l.held_columns) then p.price_mallgram
                 when (c.cost, c.currency)
                     is not distinct from (s.price::numeric(12, 2), s.currency)
                     and p.category_id = i.category_id then p.price_mallgram
@@ -344,9 +409,14 @@ begin
                     0.01
                 )
             end as price_mallgram,
-            least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2)
-                as seller_rating,
-            coalesce(s.review_count, 0) as review_count,
+            case
+                when 'seller_rating' = any(l.held_columns) then p.seller_rating
+                else least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2)
+            end as seller_rating,
+            case
+                when 'review_count' = any(l.held_columns) then p.review_count
+                else coalesce(s.review_count, 0)
+            end as review_count,
             -- The shop sells no more than 10,000 pieces of one thing at once.
             case
                 when 'min_order_quantity' = any(l.held_columns) then p.min_order_quantity
@@ -364,8 +434,7 @@ begin
                 when 'is_active' = any(l.held_columns) then p.is_active
                 else p.id is null or l.listing_id is not null or p.is_active
             end as is_active,
-            p.id as old_id, p.supplier_id as old_supplier_id, p.category_id as old_category_id,
-            p.name as old_name, p.name_fr as old_name_fr, p.description as old_description,
+            p.id as old_id, p.category_id as old_category_id, p.name as old_name, p.name_fr as old_name_fr, p.description as old_description,
             p.description_fr as old_description_fr, p.price_mallgram as old_price,
             p.seller_rating as old_rating, p.review_count as old_reviews,
             p.min_order_quantity as old_minimum, p.order_increment as old_increment,
@@ -407,19 +476,18 @@ begin
             and (
                 w.old_id is null
                 or (
-                    w.supplier_id, w.category_id, w.name, w.name_fr, w.description,
-                    w.description_fr, w.price_mallgram, w.seller_rating, w.review_count,
-                    w.min_order_quantity, w.order_increment, w.weight_grams, w.is_active
+                    w.category_id, w.name, w.name_fr, w.description, w.description_fr,
+                    w.price_mallgram, w.seller_rating, w.review_count, w.min_order_quantity,
+                    w.order_increment, w.weight_grams, w.is_active
                 ) is distinct from (
-                    w.old_supplier_id, w.old_category_id, w.old_name, w.old_name_fr,
-                    w.old_description, w.old_description_fr, w.old_price, w.old_rating,
-                    w.old_reviews, w.old_minimum, w.old_increment, w.old_weight, w.old_is_active
+                    w.old_category_id, w.old_name, w.old_name_fr, w.old_description,
+                    w.old_description_fr, w.old_price, w.old_rating, w.old_reviews,
+                    w.old_minimum, w.old_increment, w.old_weight, w.old_is_active
                 )
             )
         order by w.listing_id
         on conflict on constraint products_retailer_pkey do update
-        set supplier_id = excluded.supplier_id,
-            category_id = excluded.category_id,
+        set category_id = excluded.category_id,
             name = excluded.name,
             name_fr = excluded.name_fr,
             description = excluded.description,
@@ -434,14 +502,14 @@ begin
             weight_grams = excluded.weight_grams,
             is_active = excluded.is_active
         where (
-            p.supplier_id, p.category_id, p.name, p.name_fr, p.description, p.description_fr,
-            p.price_mallgram, p.seller_rating, p.review_count, p.min_order_quantity,
-            p.order_increment, p.weight_grams, p.is_active
+            p.category_id, p.name, p.name_fr, p.description, p.description_fr, p.price_mallgram,
+            p.seller_rating, p.review_count, p.min_order_quantity, p.order_increment,
+            p.weight_grams, p.is_active
         ) is distinct from (
-            excluded.supplier_id, excluded.category_id, excluded.name, excluded.name_fr,
-            excluded.description, excluded.description_fr, excluded.price_mallgram,
-            excluded.seller_rating, excluded.review_count, excluded.min_order_quantity,
-            excluded.order_increment, excluded.weight_grams, excluded.is_active
+            excluded.category_id, excluded.name, excluded.name_fr, excluded.description,
+            excluded.description_fr, excluded.price_mallgram, excluded.seller_rating,
+            excluded.review_count, excluded.min_order_quantity, excluded.order_increment,
+            excluded.weight_grams, excluded.is_active
         )
         returning p.id
     )
@@ -490,6 +558,8 @@ begin
     get diagnostics v_new = row_count;
     update private.supplier_listings as l
     set absences = 0,
+        missed_at = null,
+        silences = 0,
         delisted_at = null,
         delist_reason = null,
         french_at = case when s.description_fr is not null then now() else l.french_at end
@@ -503,6 +573,7 @@ begin
         and l.listing_id = i.listing_id
         and (
             l.absences > 0
+            or l.silences > 0
             or l.delisted_at is not null
             or s.description_fr is not null and l.french_at < now() - interval '1 day'
             or s.description_fr is not null and l.french_at is null
@@ -542,7 +613,7 @@ comment on function private.pieces_to_sell(integer, uuid) is
 'What the supplier counts of a listing less what is in orders that are paid and not shipped; null '
 'where the supplier does not say.';
 
-create or replace function private.wanted_variants(batch private.sync_batch)
+create or replace function private.changed_variants(batch private.sync_batch)
 returns table (
     listing_id uuid,
     product_id uuid,
@@ -553,7 +624,7 @@ returns table (
     options jsonb,
     price_ratio numeric,
     on_hand integer,
-    is_new boolean
+    is_gone boolean
 )
 language plpgsql
 stable
@@ -563,80 +634,104 @@ set jit = 'off'
 as $$
 begin
     return query
-    select
-        i.listing_id, l.product_id, l.retailer_product_id, o.id, r.external_id, n.place, n.options,
-        n.price_ratio, n.on_hand,
-        o.id is null
-        or (o.position, o.options, o.price_ratio, o.on_hand, o.is_active)
-        is distinct from (n.place, n.options, n.price_ratio, n.on_hand, true)
-    from private.sync_items as i
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    inner join private.supplier_listings as l on i.listing_id = l.listing_id
-    cross join lateral rows from (
-        jsonb_to_recordset(s.variants) as (
-            external_id text, options jsonb, price numeric, stock integer
-        )
-    ) with ordinality as r (external_id, options, price, stock, place)
-    left join public.product_variants as o
-        on i.listing_id = o.listing_id and r.external_id = o.external_id
-    cross join lateral (
+    with told as (
         select
+            i.listing_id, l.product_id, l.retailer_product_id, r.external_id, r.stock,
             (r.place - 1)::smallint as place,
             coalesce(r.options, '[]') as options,
             -- Rounded up: a variant is never cheaper beside its cost than the listing.
             least(greatest(ceil(r.price / s.price * 10000) / 10000, 1), 1000)::numeric(8, 4)
-                as price_ratio,
-            r.stock - least(coalesce(q.pieces, 0), r.stock) as on_hand
-        from (
-            select sum(c.quantity)::integer as pieces
-            from public.order_items as c
-            inner join public.orders as d on c.order_id = d.id
-            where c.variant_id = o.id and d.status = 'paid'
-        ) as q
+                as price_ratio
+        from private.sync_items as i
+        inner join private.staged_products as s
+            on i.run_id = s.run_id and i.external_id = s.external_id
+        inner join private.supplier_listings as l on i.listing_id = l.listing_id
+        cross join lateral rows from (
+            jsonb_to_recordset(s.variants) as (
+                external_id text, options jsonb, price numeric, stock integer
+            )
+        ) with ordinality as r (external_id, options, price, stock, place)
+        where i.run_id = batch.run_id
+            and i.reason is null
+            and i.external_id > batch.after
+            and i.external_id <= batch.upto
+            -- What has no price, or more than a thousand times the listed one, is not sold beside
+            -- it.
+            and r.price <= 1000 * s.price
+    ),
+
+    kept as (
+        select
+            o.id, o.listing_id, o.product_id, o.retailer_product_id, o.external_id, o.position,
+            o.options, o.price_ratio, o.on_hand, o.is_active
+        from private.sync_items as i
+        inner join public.product_variants as o on i.listing_id = o.listing_id
+        where i.run_id = batch.run_id
+            and i.reason is null
+            and i.external_id > batch.after
+            and i.external_id <= batch.upto
+    )
+
+    -- A full join is hashed or merged, whatever the planner believes: tens of thousands on either
+    -- side are never compared each with each.
+    select
+        coalesce(t.listing_id, o.listing_id), coalesce(t.product_id, o.product_id),
+        coalesce(t.retailer_product_id, o.retailer_product_id), o.id,
+        coalesce(t.external_id, o.external_id), t.place, t.options, t.price_ratio, n.on_hand,
+        t.external_id is null
+    from told as t
+    full join kept as o on t.listing_id = o.listing_id and t.external_id = o.external_id
+    cross join lateral (
+        select t.stock - least(coalesce(sum(c.quantity)::integer, 0), t.stock) as on_hand
+        from public.order_items as c
+        inner join public.orders as d on c.order_id = d.id
+        where c.variant_id = o.id and d.status = 'paid'
     ) as n
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        -- What has no price, or more than a thousand times the listed one, is not sold beside it.
-        and r.price <= 1000 * s.price;
+    where case
+        when t.external_id is null then o.is_active
+        else o.id is null
+            or (o.position, o.options, o.price_ratio, o.on_hand, o.is_active)
+            is distinct from (t.place, t.options, t.price_ratio, n.on_hand, true)
+    end;
 end
 $$;
 
-revoke all on function private.wanted_variants(private.sync_batch) from public;
+revoke all on function private.changed_variants(private.sync_batch) from public;
 
-comment on function private.wanted_variants(private.sync_batch) is
-'Variants of a batch as the shop writes them, their pieces less those in orders that are paid and '
-'not shipped; is_new says that one is not there yet, or otherwise.';
+comment on function private.changed_variants(private.sync_batch) is
+'Variants of a batch that are not in the shop as the supplier has them, their pieces less those in '
+'orders that are paid and not shipped; is_gone: on sale here and no longer there.';
 
-create or replace function private.take_in_stock(batch private.sync_batch)
+create or replace function private.unknown_stock(platform text)
 returns integer
+language sql
+stable
+set search_path = ''
+as $$
+    select nullif(s.unknown_stock, 0)
+    from private.sync_sources as s
+    where s.platform = unknown_stock.platform
+$$;
+
+revoke all on function private.unknown_stock(text) from public;
+
+comment on function private.unknown_stock(text) is
+'Pieces of a good of which the platform does not tell them; null: nothing is assumed, and what was '
+'known before stays, for unknown is not zero.';
+
+create or replace function private.lock_stock(batch private.sync_batch)
+returns uuid []
 language plpgsql
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
 declare
-    -- 0: nothing is assumed; what was known before stays. Unknown is not zero.
-    v_unknown integer := (
-        select nullif(s.unknown_stock, 0)
-        from private.sync_sources as s
-        where s.platform = batch.platform
-    );
+    v_unknown integer := private.unknown_stock(batch.platform);
     v_counted uuid [];
-    v_written integer;
 begin
-    -- Listings of which a variant will be written.
-    select coalesce(array_agg(distinct v.listing_id), '{}') into v_counted
-    from private.sync_items as i
-    inner join public.product_variants as v on i.listing_id = v.listing_id
-    left join private.wanted_variants(batch) as w on v.id = w.variant_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and coalesce(w.is_new, v.is_active);
+    select coalesce(array_agg(distinct c.listing_id), '{}') into v_counted
+    from private.changed_variants(batch) as c;
     -- Locks in the order that orders take them. Who counts a variant holds its product's row, an
     -- order as well as the sync.
     perform
@@ -649,39 +744,57 @@ begin
         and i.external_id > batch.after
         and i.external_id <= batch.upto
         and (
-            k.on_hand <> greatest(
+            k.listing_id = any(v_counted)
+            or k.on_hand <> greatest(
                 coalesce(
                     private.pieces_to_sell(coalesce(s.stock, v_unknown), k.listing_id),
                     k.on_hand
                 ),
                 k.reserved
             )
-            or k.listing_id = any(v_counted)
         )
     order by k.listing_id
     for no key update of k;
+    return v_counted;
+end
+$$;
+
+revoke all on function private.lock_stock(private.sync_batch) from public;
+
+comment on function private.lock_stock(private.sync_batch) is
+'Locks the stock of what a batch counts anew: ids of the listings of which a variant changes.';
+
+create or replace function private.take_in_stock(batch private.sync_batch)
+returns integer
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+declare
+    v_unknown integer := private.unknown_stock(batch.platform);
+    v_written integer;
+begin
     insert into public.product_stock as k (product_id, retailer_product_id, on_hand)
-    select
-        l.product_id, l.retailer_product_id,
-        coalesce(
-            private.pieces_to_sell(coalesce(s.stock, v_unknown), l.listing_id), o.on_hand, 0
-        )
+    select l.product_id, l.retailer_product_id, n.pieces
     from private.sync_items as i
     inner join private.staged_products as s
         on i.run_id = s.run_id and i.external_id = s.external_id
     inner join private.supplier_listings as l on i.listing_id = l.listing_id
     left join public.product_stock as o on i.listing_id = o.listing_id
+    -- "offset": counted once a listing, not wherever it is named.
+    cross join lateral (
+        select
+            coalesce(
+                private.pieces_to_sell(coalesce(s.stock, v_unknown), l.listing_id), o.on_hand, 0
+            ) as pieces
+        offset 0
+    ) as n
     where i.run_id = batch.run_id
         and i.reason is null
         and i.external_id > batch.after
         and i.external_id <= batch.upto
-        and o.on_hand is distinct from greatest(
-            coalesce(
-                private.pieces_to_sell(coalesce(s.stock, v_unknown), l.listing_id),
-                o.on_hand, 0
-            ),
-            o.reserved
-        )
+        and o.on_hand is distinct from greatest(n.pieces, o.reserved)
     order by l.listing_id
     -- What unpaid orders hold stays held.
     on conflict on constraint product_stock_pkey do update
@@ -768,8 +881,10 @@ begin
 end
 $$;
 
-create or replace function private.wanted_tiers(batch private.sync_batch)
-returns table (listing_id uuid, quantities int4range, discount_percent numeric)
+create or replace function private.changed_tiers(batch private.sync_batch)
+returns table (
+    tier_id uuid, listing_id uuid, quantities int4range, discount_percent numeric, is_gone boolean
+)
 language plpgsql
 stable
 set search_path = ''
@@ -806,14 +921,38 @@ begin
             and i.external_id > batch.after
             and i.external_id <= batch.upto
             and not 'price_tiers' = any(l.held_columns)
+    ),
+
+    told as (
+        select
+            t.listing_id, int4range(t.first_quantity, t.last_quantity, '[]') as quantities,
+            least(trunc((1 - t.price / t.list_price) * 100, 2), 90) as discount_percent
+        from tier as t
+        where t.first_quantity <= t.last_quantity
+            and trunc((1 - t.price / t.list_price) * 100, 2) > 0
+    ),
+
+    kept as (
+        select o.id, o.retailer_product_id, o.quantities, o.discount_percent
+        from private.sync_items as i
+        inner join private.supplier_listings as l on i.listing_id = l.listing_id
+        inner join public.price_tiers as o on l.retailer_product_id = o.retailer_product_id
+        where i.run_id = batch.run_id
+            and i.reason is null
+            and i.external_id > batch.after
+            and i.external_id <= batch.upto
+            and not 'price_tiers' = any(l.held_columns)
     )
 
     select
-        t.listing_id, int4range(t.first_quantity, t.last_quantity, '[]'),
-        least(trunc((1 - t.price / t.list_price) * 100, 2), 90)
-    from tier as t
-    where t.first_quantity <= t.last_quantity
-        and trunc((1 - t.price / t.list_price) * 100, 2) > 0;
+        o.id, coalesce(t.listing_id, o.retailer_product_id), coalesce(t.quantities, o.quantities),
+        coalesce(t.discount_percent, o.discount_percent), t.listing_id is null
+    from told as t
+    full join kept as o
+        on t.listing_id = o.retailer_product_id
+        and t.quantities = o.quantities
+        and t.discount_percent = o.discount_percent
+    where t.listing_id is null or o.id is null;
 end
 $$;
 
@@ -831,32 +970,18 @@ begin
     -- The old ones go first: two may not overlap even for a moment.
     with gone as (
         delete from public.price_tiers as t
-        using private.sync_items as i, private.supplier_listings as l
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-            and i.listing_id = t.retailer_product_id
-            and l.listing_id = t.retailer_product_id
-            and not 'price_tiers' = any(l.held_columns)
-            and not exists (
-                select from private.wanted_tiers(batch) as w
-                where w.listing_id = t.retailer_product_id
-                    and w.quantities = t.quantities
-                    and w.discount_percent = t.discount_percent
-            )
+        using private.changed_tiers(batch) as c
+        where c.is_gone and c.tier_id = t.id
         returning t.retailer_product_id
     )
 
     select coalesce(array_agg(g.retailer_product_id), '{}') into v_gone from gone as g;
     with written as (
         insert into public.price_tiers as t (retailer_product_id, quantities, discount_percent)
-        select w.listing_id, w.quantities, w.discount_percent
-        from private.wanted_tiers(batch) as w
-        where not exists (
-            select from public.price_tiers as o
-            where o.retailer_product_id = w.listing_id and o.quantities && w.quantities
-        )
+        select c.listing_id, c.quantities, c.discount_percent
+        from private.changed_tiers(batch) as c
+        where not c.is_gone
+        order by c.listing_id, c.quantities
         on conflict on constraint price_tiers_no_overlap do nothing
         returning t.retailer_product_id
     )
@@ -866,7 +991,9 @@ begin
 end
 $$;
 
-create or replace function private.take_in_variants(batch private.sync_batch)
+create or replace function private.take_in_variants(
+    batch private.sync_batch, listing_ids uuid []
+)
 returns integer
 language plpgsql
 set search_path = ''
@@ -882,11 +1009,11 @@ begin
         is_active
     )
     select
-        w.product_id, w.retailer_product_id, w.external_id, w.place, w.options, w.price_ratio,
-        w.on_hand, true
-    from private.wanted_variants(batch) as w
-    where w.is_new
-    order by w.listing_id, w.place
+        c.product_id, c.retailer_product_id, c.external_id, c.place, c.options, c.price_ratio,
+        c.on_hand, true
+    from private.changed_variants(batch) as c
+    where not c.is_gone and c.listing_id = any(take_in_variants.listing_ids)
+    order by c.listing_id, c.place
     on conflict on constraint product_variants_external_id_key do update
     set position = excluded.position,
         options = excluded.options,
@@ -896,45 +1023,42 @@ begin
     get diagnostics v_written = row_count;
     update public.product_variants as v
     set is_active = false
-    from private.sync_items as i
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and v.listing_id = i.listing_id
-        and v.is_active
-        and not exists (
-            select from private.wanted_variants(batch) as w where w.variant_id = v.id
-        );
+    from private.changed_variants(batch) as c
+    where c.is_gone
+        and c.listing_id = any(take_in_variants.listing_ids)
+        and c.variant_id = v.id;
     get diagnostics v_gone = row_count;
+    -- Read from the JSON once a good, before anything is joined to it.
+    with told as materialized (
+        select
+            i.listing_id, w.external_id, coalesce(w.attributes, '') as attributes, w.price,
+            w.bulk_price, w.bulk_quantity, s.currency, w.image_url
+        from private.sync_items as i
+        inner join private.staged_products as s
+            on i.run_id = s.run_id and i.external_id = s.external_id
+        cross join lateral jsonb_to_recordset(s.variants) as w (
+            external_id text, attributes text, price numeric(12, 2), bulk_price numeric(12, 2),
+            bulk_quantity integer, image_url text
+        )
+        where i.run_id = batch.run_id
+            and i.reason is null
+            and i.external_id > batch.after
+            and i.external_id <= batch.upto
+    )
+
     insert into private.product_variant_sources as k (
         variant_id, attributes, cost, bulk_cost, bulk_quantity, currency, image_url
     )
     select
-        v.id, coalesce(w.attributes, ''), w.price, w.bulk_price, w.bulk_quantity, s.currency,
-        w.image_url
-    from private.sync_items as i
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    cross join lateral jsonb_to_recordset(s.variants) as w (
-        external_id text, attributes text, price numeric(12, 2), bulk_price numeric(12, 2),
-        bulk_quantity integer, image_url text
-    )
+        v.id, t.attributes, t.price, t.bulk_price, t.bulk_quantity, t.currency, t.image_url
+    from told as t
     inner join public.product_variants as v
-        on i.listing_id = v.listing_id and w.external_id = v.external_id
+        on t.listing_id = v.listing_id and t.external_id = v.external_id
     left join private.product_variant_sources as o on v.id = o.variant_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and (
-            o.variant_id is null
-            or (
-                o.attributes, o.cost, o.bulk_cost, o.bulk_quantity, o.currency, o.image_url
-            ) is distinct from (
-                coalesce(w.attributes, ''), w.price, w.bulk_price, w.bulk_quantity, s.currency,
-                w.image_url
-            )
+    where o.variant_id is null
+        or (o.attributes, o.cost, o.bulk_cost, o.bulk_quantity, o.currency, o.image_url)
+        is distinct from (
+            t.attributes, t.price, t.bulk_price, t.bulk_quantity, t.currency, t.image_url
         )
     on conflict on constraint product_variant_sources_pkey do update
     set attributes = excluded.attributes,
@@ -960,9 +1084,12 @@ declare
     v_products uuid [];
     v_priced uuid [];
     v_links jsonb;
+    v_counted uuid [];
     v_stock integer;
     v_variants integer;
     v_pictures integer;
+    v_batch_size integer;
+    v_state text;
     v_constraint text;
 begin
     select r.* into v_run
@@ -972,21 +1099,32 @@ begin
     if not found then
         return jsonb_build_object('taken', 0, 'is_done', true);
     end if;
+    v_batch_size := least(apply_sync.batch, v_run.batch_limit);
     v_batch := row(
         v_run.id, v_run.platform, v_run.channel, coalesce(v_run.applied_through, ''), null
     );
+    -- Some goods come in two hundred variants: a batch is as long as its rows take.
     select max(n.external_id), count(*)
     into v_batch.upto, v_taken
     from (
-        select i.external_id
-        from private.sync_items as i
-        where i.run_id = v_run.id
-            and i.reason is null
-            and i.is_fetched
-            and i.external_id > v_batch.after
-        order by i.external_id
-        limit apply_sync.batch
-    ) as n;
+        select
+            g.external_id,
+            row_number() over (order by g.external_id) as place,
+            sum(jsonb_array_length(s.variants)) over (order by g.external_id) as variants
+        from (
+            select i.run_id, i.external_id
+            from private.sync_items as i
+            where i.run_id = v_run.id
+                and i.reason is null
+                and i.is_fetched
+                and i.external_id > v_batch.after
+            order by i.external_id
+            limit v_batch_size
+        ) as g
+        inner join private.staged_products as s
+            on g.run_id = s.run_id and g.external_id = s.external_id
+    ) as n
+    where n.place = 1 or n.variants <= 10 * v_batch_size;
     if v_taken = 0 then
         return jsonb_build_object('taken', 0, 'is_done', true);
     end if;
@@ -996,10 +1134,12 @@ begin
         -- What follows is the sync's doing, and no person's.
         perform set_config('mallgram.sync_run_id', v_run.id::text, true);
         perform private.take_in_sellers(v_batch);
-        v_products := case
+        v_products := private.take_in_moves(v_batch);
+        v_products := v_products || case
             when v_run.channel = 'retail' then private.take_in_retail(v_batch)
             else private.take_in_wholesale(v_batch)
         end;
+        v_products := array(select distinct p.id from unnest(v_products) as p (id));
         v_links := private.take_in_links(v_batch);
         v_priced := private.take_in_costs(v_batch);
         v_priced := array(
@@ -1009,22 +1149,35 @@ begin
             perform private.set_prices(v_priced);
         end if;
         -- The stock that orders wait for comes late and is held short.
+        v_counted := private.lock_stock(v_batch);
         v_stock := private.take_in_stock(v_batch);
-        v_variants := private.take_in_variants(v_batch);
+        v_variants := private.take_in_variants(v_batch, v_counted);
         v_pictures := private.take_in_pictures(v_batch);
         perform set_config('mallgram.sync_run_id', '', true);
         -- What is checked at commit is checked here, where it can be helped.
         set constraints all immediate;
     exception
-        when data_exception or integrity_constraint_violation or cardinality_violation then
+        when data_exception or integrity_constraint_violation or cardinality_violation
+            or query_canceled then
+            get stacked diagnostics v_constraint = constraint_name, v_state = returned_sqlstate;
+            -- Too many for the time that a statement has: what is left of it does for a note.
+            if v_taken > 1 and v_state = '57014' then
+                update private.sync_runs as r set batch_limit = v_taken / 2 where r.id = v_run.id;
+                return jsonb_build_object('taken', 0, 'written', 0, 'is_done', false);
+            end if;
             -- One good that the tables refuse does not stop the others: halves, down to the one.
             if v_taken > 1 then
                 return service.apply_sync(v_run.id, v_taken / 2);
             end if;
-            get stacked diagnostics v_constraint = constraint_name;
             update private.sync_items as i
             set reason = 'not_answered',
-                reasons = array_remove(array['not_kept', v_constraint], '')
+                reasons = array_remove(
+                    array[
+                        'not_kept',
+                        case when v_state = '57014' then 'too_slow' else v_constraint end
+                    ],
+                    ''
+                )
             where i.run_id = v_run.id and i.external_id = v_batch.upto;
             update private.sync_runs as r
             set applied_through = v_batch.upto,
@@ -1034,6 +1187,7 @@ begin
     end;
     update private.sync_runs as r
     set applied_through = v_batch.upto,
+        batch_limit = private.next_batch_limit(r.batch_limit, apply_sync.batch),
         counts = private.add_counts(
             r.counts,
             jsonb_build_object(
@@ -1070,6 +1224,22 @@ as $$
     from jsonb_each_text(add_counts.more) as m (key, value)
 $$;
 
+create or replace function private.next_batch_limit(batch_limit integer, batch integer)
+returns integer
+language sql
+immutable
+set search_path = ''
+as $$
+    select
+        case
+            when next_batch_limit.batch <= next_batch_limit.batch_limit
+                then next_batch_limit.batch_limit
+            when next_batch_limit.batch_limit * 2 < next_batch_limit.batch
+                then next_batch_limit.batch_limit * 2
+        end
+$$;
+
+revoke all on function private.next_batch_limit(integer, integer) from public;
 revoke all on function private.take_in_sellers(private.sync_batch) from public;
 revoke all on function private.base_margins(private.sync_batch) from public;
 revoke all on function private.take_in_retail(private.sync_batch) from public;
@@ -1077,9 +1247,9 @@ revoke all on function private.take_in_wholesale(private.sync_batch) from public
 revoke all on function private.take_in_links(private.sync_batch) from public;
 revoke all on function private.take_in_stock(private.sync_batch) from public;
 revoke all on function private.take_in_costs(private.sync_batch) from public;
-revoke all on function private.wanted_tiers(private.sync_batch) from public;
+revoke all on function private.changed_tiers(private.sync_batch) from public;
 revoke all on function private.take_in_tiers(private.sync_batch) from public;
-revoke all on function private.take_in_variants(private.sync_batch) from public;
+revoke all on function private.take_in_variants(private.sync_batch, uuid []) from public;
 revoke all on function private.add_counts(jsonb, jsonb) from public;
 revoke all on function service.apply_sync(uuid, integer) from public;
 grant execute on function service.apply_sync(uuid, integer) to mallgram_service;
@@ -1101,14 +1271,20 @@ comment on function private.take_in_stock(private.sync_batch) is
 'hold; what the supplier does not say stays as it is. How many rows were written.';
 comment on function private.take_in_costs(private.sync_batch) is
 'Cost, freight by country and wholesale breaks: ids of the listings whose price may change.';
-comment on function private.wanted_tiers(private.sync_batch) is
-'Wholesale breaks of a batch as the shop writes them.';
+comment on function private.changed_tiers(private.sync_batch) is
+'Wholesale breaks of a batch that are not in the shop as the supplier has them; is_gone: here and '
+'no longer there.';
 comment on function private.take_in_tiers(private.sync_batch) is
 'Wholesale breaks of a batch, unless they are held by hand: ids of the listings that changed.';
-comment on function private.take_in_variants(private.sync_batch) is
-'Variants of a batch and what they cost; those that are gone are kept, off sale. Rows written.';
+comment on function private.take_in_variants(private.sync_batch, uuid []) is
+'Variants of those listings of a batch whose stock is locked, and what they cost; those that are '
+'gone are kept, off sale. Rows written.';
+comment on function private.next_batch_limit(integer, integer) is
+'A run''s batch_limit after a batch that was not too long: twice as many, null for as many as are '
+'asked for.';
 comment on function private.add_counts(jsonb, jsonb) is 'Two sets of counts, key by key.';
 comment on function service.apply_sync(uuid, integer) is
 'Takes the next goods of a run in, in one transaction: {taken, written, is_done}. Where the tables '
-'refuse one, half as many are tried, down to the one, which is left out as not_answered with '
-'not_kept and the constraint. Definer because the tables are closed to the service.';
+'refuse one, or the time of a statement is over, half as many are tried, down to the one, which is '
+'left out as not_answered with not_kept and the constraint or too_slow. Definer because the tables '
+'are closed to the service.';

@@ -1,7 +1,7 @@
 -- The end of a run: what was not found twice is taken off, the report is written, and what was
 -- staged is forgotten.
 
-create or replace function private.count_absences(run_id uuid)
+create or replace function private.count_absences(run_id uuid, batch integer)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -9,72 +9,100 @@ set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
 declare
-    v_platform text := (
-        select r.platform from private.sync_runs as r where r.id = count_absences.run_id
+    v_run private.sync_runs := (
+        select r from private.sync_runs as r where r.id = count_absences.run_id
     );
-    v_absent uuid [];
-    v_gone uuid [];
+    v_missed uuid [];
+    v_is_absent boolean [];
+    v_is_silent boolean [];
+    v_delist_reasons text [];
+    v_through text;
+    v_absent integer;
+    v_delisted uuid [];
 begin
-    with missed as (
-        update private.supplier_listings as l
-        set absences = l.absences + 1,
-            delisted_at = case when l.absences >= 1 then now() end,
-            delist_reason = case
-                when l.absences >= 1 then coalesce(
-                    (
-                        select x.reason from private.sync_items as x
-                        where x.run_id = count_absences.run_id
-                            and x.external_id = l.external_id
-                    ),
-                    'vanished'
-                )
+    -- In the order of the suppliers' ids, a batch at a time. What nobody answered for is neither
+    -- there nor gone, until it has been so for too long; and what a bad hour hides counts once.
+    select
+        coalesce(array_agg(n.listing_id order by n.external_id), '{}'),
+        array_agg(n.is_absent order by n.external_id),
+        array_agg(n.is_silent order by n.external_id),
+        array_agg(
+            case
+                when n.is_absent and n.absences + 1 >= n.absence_limit
+                    then coalesce(n.reason, 'vanished')
             end
-        where l.platform = v_platform
+            order by n.external_id
+        ),
+        max(n.external_id)
+    into v_missed, v_is_absent, v_is_silent, v_delist_reasons, v_through
+    from (
+        select
+            l.listing_id, l.external_id, l.absences, x.reason, s.absence_limit, c.is_silent,
+            (not c.is_silent or l.silences + 1 >= s.silence_limit)
+            and coalesce(l.missed_at <= now() - s.absence_gap, true) as is_absent
+        from private.supplier_listings as l
+        inner join private.sync_sources as s on l.platform = s.platform
+        left join private.sync_items as x
+            on x.run_id = v_run.id and l.external_id = x.external_id
+        cross join lateral (
+            select coalesce(x.reason = 'not_answered', false) as is_silent
+        ) as c
+        where l.platform = v_run.platform
             and l.delisted_at is null
-            -- A page that nobody answered hides what was not found, not what was looked at.
-            and (
-                exists (
-                    select from private.sync_items as x
-                    where x.run_id = count_absences.run_id
-                        and x.external_id = l.external_id
-                        and x.reason is not null
-                )
-                or not exists (
-                    select from private.sync_pages as g
-                    where g.run_id = count_absences.run_id and g.is_given_up
-                )
-            )
+            and l.external_id > coalesce(v_run.absences_through, '')
             and not exists (
                 select from private.sync_items as i
-                where i.run_id = count_absences.run_id
-                    and i.listing_id = l.listing_id
-                    and i.reason is null
+                where i.run_id = v_run.id and i.listing_id = l.listing_id and i.reason is null
             )
-            -- What did not answer is neither there nor gone.
-            and not exists (
-                select from private.sync_items as x
-                where x.run_id = count_absences.run_id
-                    and x.external_id = l.external_id
-                    and x.reason = 'not_answered'
-            )
-        returning l.listing_id, l.delisted_at, l.held_columns
+        order by l.external_id
+        limit count_absences.batch
+    ) as n;
+    -- Whoever is changing one of them by hand ends first: what they hold is seen below.
+    perform
+    from public.products as p
+    inner join unnest(v_missed, v_delist_reasons) as m (id, reason) on p.id = m.id
+    where m.reason is not null
+    order by p.id
+    for no key update of p;
+    perform
+    from public.products_retailer as p
+    inner join unnest(v_missed, v_delist_reasons) as m (id, reason) on p.id = m.id
+    where m.reason is not null
+    order by p.id
+    for no key update of p;
+    with counted as (
+        update private.supplier_listings as l
+        set silences = case when m.is_silent then least(l.silences + 1, 1000) else 0 end,
+            absences = l.absences + m.is_absent::integer,
+            missed_at = case when m.is_absent then now() else l.missed_at end,
+            delisted_at = case when m.delist_reason is not null then now() end,
+            delist_reason = m.delist_reason
+        from unnest(v_missed, v_is_absent, v_is_silent, v_delist_reasons)
+            as m (listing_id, is_absent, is_silent, delist_reason)
+        where l.listing_id = m.listing_id and (m.is_absent or m.is_silent or l.silences > 0)
+        returning l.listing_id, m.is_absent, l.delisted_at, l.held_columns
     )
 
     select
-        coalesce(array_agg(m.listing_id), '{}'),
+        count(*) filter (where c.is_absent),
         coalesce(
-            array_agg(m.listing_id) filter (
-                where m.delisted_at is not null and not 'is_active' = any(m.held_columns)
+            array_agg(c.listing_id) filter (
+                where c.delisted_at is not null and not 'is_active' = any(c.held_columns)
             ),
             '{}'
         )
-    into v_absent, v_gone
-    from missed as m;
+    into v_absent, v_delisted
+    from counted as c;
     update public.products as p set is_active = false
-    where p.id = any(v_gone) and p.is_active;
+    where p.id = any(v_delisted) and p.is_active;
     update public.products_retailer as p set is_active = false
-    where p.id = any(v_gone) and p.is_active;
-    return jsonb_build_object('absent', cardinality(v_absent), 'delisted', cardinality(v_gone));
+    where p.id = any(v_delisted) and p.is_active;
+    return jsonb_build_object(
+        'absent', v_absent,
+        'delisted', cardinality(v_delisted),
+        'through', v_through,
+        'is_done', cardinality(v_missed) < count_absences.batch
+    );
 end
 $$;
 
@@ -115,7 +143,7 @@ as $$
     ) as n
 $$;
 
-create or replace function service.finish_sync(run_id uuid)
+create or replace function service.finish_sync(run_id uuid, batch integer default 1000)
 returns jsonb
 language plpgsql
 security definer
@@ -123,6 +151,8 @@ set search_path = ''
 as $$
 declare
     v_run private.sync_runs;
+    v_batch integer;
+    v_absences jsonb;
     v_counts jsonb;
 begin
     select r.* into v_run
@@ -132,20 +162,42 @@ begin
     if not found then
         return null;
     end if;
-    perform set_config('mallgram.sync_run_id', v_run.id::text, true);
+    v_batch := least(finish_sync.batch, v_run.batch_limit);
+    begin
+        perform set_config('mallgram.sync_run_id', v_run.id::text, true);
+        v_absences := private.count_absences(v_run.id, v_batch);
+        perform set_config('mallgram.sync_run_id', '', true);
+    exception
+        when query_canceled then
+            -- Too many for the time that a statement has: half as many next time.
+            if v_batch = 1 then
+                perform private.end_sync(v_run.id, 'failed', 'too_slow');
+                return jsonb_build_object('is_done', true);
+            end if;
+            update private.sync_runs as r set batch_limit = v_batch / 2 where r.id = v_run.id;
+            return jsonb_build_object('is_done', false);
+    end;
+    v_counts := private.add_counts(v_run.counts, v_absences - '{through,is_done}'::text []);
+    if not (v_absences ->> 'is_done')::boolean then
+        update private.sync_runs as r
+        set counts = v_counts,
+            absences_through = v_absences ->> 'through',
+            batch_limit = private.next_batch_limit(r.batch_limit, finish_sync.batch)
+        where r.id = v_run.id;
+        return jsonb_build_object('is_done', false);
+    end if;
     v_counts := jsonb_build_object(
         'new', 0, 'changed', 0, 'repriced', 0, 'restocked', 0, 'seen_again', 0
-    ) || v_run.counts || private.sync_counts(v_run.id) || private.count_absences(v_run.id)
+    ) || v_counts || private.sync_counts(v_run.id)
     || jsonb_build_object(
         'categories_waiting', (
             select count(*) from private.supplier_categories as c
             where c.platform = v_run.platform and c.status = 'waiting'
         )
     );
-    perform set_config('mallgram.sync_run_id', '', true);
     update private.sync_runs as r set counts = v_counts where r.id = v_run.id;
     perform private.end_sync(v_run.id, 'done', null);
-    return v_counts;
+    return v_counts || '{"is_done": true}';
 end
 $$;
 
@@ -196,20 +248,21 @@ begin
 end
 $$;
 
-revoke all on function private.count_absences(uuid) from public;
+revoke all on function private.count_absences(uuid, integer) from public;
 revoke all on function private.sync_counts(uuid) from public;
-revoke all on function service.finish_sync(uuid) from public;
+revoke all on function service.finish_sync(uuid, integer) from public;
 revoke all on function service.clear_syncs(integer) from public;
-grant execute on function service.finish_sync(uuid) to mallgram_service;
+grant execute on function service.finish_sync(uuid, integer) to mallgram_service;
 grant execute on function service.clear_syncs(integer) to mallgram_service;
 
-comment on function private.count_absences(uuid) is
-'Counts what a run has not found on sale and good enough; the second time it comes off the shelf: '
-'{absent, delisted}.';
+comment on function private.count_absences(uuid, integer) is
+'Counts the next of what a run has not found on sale and good enough; as often as the source says, '
+'it comes off the shelf: {absent, delisted, through, is_done}.';
 comment on function private.sync_counts(uuid) is
 '{pages, pages_open, found, fetched, accepted, rejected: {reason: goods}} of a run so far.';
-comment on function service.finish_sync(uuid) is
-'Ends a run that has been taken in: its report; null when it has ended already. Definer because '
+comment on function service.finish_sync(uuid, integer) is
+'Counts the next absences of a run that has been taken in: {is_done}; with the last of them it '
+'ends the run, and is_done stands in its report. Null when it has ended already. Definer because '
 'the tables are closed to the service.';
 comment on function service.clear_syncs(integer) is
 'Forgets what ended runs have staged, and goods and pages of all but the newest: {staged, items, '

@@ -345,6 +345,25 @@ begin
 end
 $$;
 
+create or replace function private.readmit_product(platform text, external_id text)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.require_admin();
+    delete from private.supplier_refused as r
+    where r.platform = readmit_product.platform and r.external_id = readmit_product.external_id;
+    if not found then
+        perform private.fail('product_not_found');
+    end if;
+    return jsonb_build_object(
+        'platform', readmit_product.platform, 'external_id', readmit_product.external_id
+    );
+end
+$$;
+
 create or replace function private.quality_rules()
 returns jsonb
 language plpgsql
@@ -446,6 +465,7 @@ revoke all on function private.sync_rejections(uuid, text, text, integer) from p
 revoke all on function private.supplier_categories(text, text, text, integer) from public;
 revoke all on function private.map_supplier_category(text, text, uuid) from public;
 revoke all on function private.release_held_columns(uuid, text []) from public;
+revoke all on function private.readmit_product(text, text) from public;
 revoke all on function private.quality_rules() from public;
 revoke all on function private.set_quality_rule(text, numeric, numeric, boolean) from public;
 grant execute on function private.sync_runs(text, integer) to authenticated;
@@ -455,6 +475,7 @@ grant execute on function private.sync_rejections(uuid, text, text, integer) to 
 grant execute on function private.supplier_categories(text, text, text, integer) to authenticated;
 grant execute on function private.map_supplier_category(text, text, uuid) to authenticated;
 grant execute on function private.release_held_columns(uuid, text []) to authenticated;
+grant execute on function private.readmit_product(text, text) to authenticated;
 grant execute on function private.quality_rules() to authenticated;
 grant execute on function private.set_quality_rule(text, numeric, numeric, boolean)
 to authenticated;
@@ -475,6 +496,8 @@ comment on function private.map_supplier_category(text, text, uuid) is
 'Core of map_supplier_category. Definer because the map is closed to its callers.';
 comment on function private.release_held_columns(uuid, text []) is
 'Core of release_held_columns. Definer because the links are closed to its callers.';
+comment on function private.readmit_product(text, text) is
+'Core of readmit_product. Definer because what is refused is closed to its callers.';
 comment on function private.quality_rules() is
 'Core of quality_rules. Definer because the rules are closed to its callers.';
 comment on function private.set_quality_rule(text, numeric, numeric, boolean) is
@@ -570,6 +593,14 @@ as $$
         )
 $$;
 
+create or replace function public.readmit_product(platform text, external_id text)
+returns jsonb
+language sql
+set search_path = ''
+as $$
+    select private.readmit_product(readmit_product.platform, readmit_product.external_id)
+$$;
+
 create or replace function public.quality_rules()
 returns jsonb
 language sql
@@ -600,6 +631,7 @@ revoke all on function public.sync_rejections(uuid, text, text, integer) from pu
 revoke all on function public.supplier_categories(text, text, text, integer) from public;
 revoke all on function public.map_supplier_category(text, text, uuid) from public;
 revoke all on function public.release_held_columns(uuid, text []) from public;
+revoke all on function public.readmit_product(text, text) from public;
 revoke all on function public.quality_rules() from public;
 revoke all on function public.set_quality_rule(text, numeric, numeric, boolean) from public;
 grant execute on function public.sync_runs(text, integer) to authenticated;
@@ -609,6 +641,7 @@ grant execute on function public.sync_rejections(uuid, text, text, integer) to a
 grant execute on function public.supplier_categories(text, text, text, integer) to authenticated;
 grant execute on function public.map_supplier_category(text, text, uuid) to authenticated;
 grant execute on function public.release_held_columns(uuid, text []) to authenticated;
+grant execute on function public.readmit_product(text, text) to authenticated;
 grant execute on function public.quality_rules() to authenticated;
 grant execute on function public.set_quality_rule(text, numeric, numeric, boolean)
 to authenticated;
@@ -637,6 +670,9 @@ comment on function public.map_supplier_category(text, text, uuid) is
 comment on function public.release_held_columns(uuid, text []) is
 'For admins: gives columns of a product that were changed by hand back to the sync: '
 '{held_columns}. Errors: authentication_required, admin_required, product_not_found.';
+comment on function public.readmit_product(text, text) is
+'For admins: a good whose product was deleted by hand may come back with the next sync: {platform, '
+'external_id}. Errors: authentication_required, admin_required, product_not_found.';
 comment on function public.quality_rules() is
 'For admins: what goods must be like to be taken in, in order. Errors: authentication_required, '
 'admin_required.';

@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(13);
+select plan(18);
 
 -- given a product of a supplier with two pictures, one of them also that of a variant
 delete from private.supplier_pictures;
@@ -29,7 +29,13 @@ select tests.act_as_service();
 select is(jsonb_array_length(service.claim_pictures(5)), 2, 'what waits is claimed');
 select is(service.claim_pictures(5), '[]'::jsonb, 'by one at a time');
 
--- copied: shown, by the variant as well
+-- copied: shown, by the variant as well; the product's stock is locked before, as orders do it
+select tests.act_as_owner();
+select is(
+    (select k.xmax::text from public.product_stock as k where k.listing_id = tests.id('lamp')),
+    '0', 'given stock that nobody has locked'
+);
+select tests.act_as_service();
 select is(tests.copied(0, '0'), '{"is_shown": true}'::jsonb, 'a copied picture is shown');
 select is(tests.copied(0, '0'), '{"is_shown": true}'::jsonb, 'again it is the same');
 select is(tests.copied(100, 'red'), '{"is_shown": true}'::jsonb, 'that of a variant too');
@@ -38,6 +44,10 @@ select is(
     'one that the supplier has taken back meanwhile is not'
 );
 select tests.act_as_owner();
+select is(
+    (select k.xmax::text from public.product_stock as k where k.listing_id = tests.id('lamp')),
+    txid_current()::text, 'whoever records a picture holds the stock'
+);
 select results_eq(
     $$select m.position::integer, m.storage_path, m.alt, m.width from public.product_media as m
     where m.product_id = tests.id('lamp') order by m.position$$,
@@ -81,6 +91,23 @@ select is(
     '{"status": "failed"}'::jsonb, 'one that is lost is given up'
 );
 select is(service.continue_pictures(), '{"is_planned": false}'::jsonb, 'and nothing is planned');
+
+-- while more wait, one job plans the next, and only one
+select tests.act_as_owner();
+update private.supplier_pictures set status = 'waiting', next_try_at = now();
+delete from private.outbox where job = 'copy_pictures';
+insert into private.outbox (job, args) values ('copy_pictures', '{}');
+select tests.act_as_service();
+select is(service.continue_pictures(), '{"is_planned": true}'::jsonb, 'the next is planned');
+select is(
+    service.continue_pictures(), '{"is_planned": false}'::jsonb,
+    'a second beside it is not'
+);
+select tests.act_as_owner();
+select is(
+    (select count(*) from private.outbox as o where o.job = 'copy_pictures'), 2::bigint,
+    'the one that asked and the one after it'
+);
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(57);
+select plan(58);
 
 -- given an admin, a shopper, two categories of ours and a small tree of the supplier's
 select tests.make_admin('ada');
@@ -111,11 +111,11 @@ select tests.violates(
 -- pages: what is wanted is planned, what a line already rules out is not asked for
 select tests.act_as_service();
 select is(
-    service.plan_sync(tests.run(), true), '{"planned": 1}'::jsonb,
+    service.plan_sync(tests.run(), true), '{"planned": 1, "searches": 1}'::jsonb,
     'a leaf that is not ignored is searched'
 );
 select is(
-    service.plan_sync(tests.run(), true), '{"planned": 0}'::jsonb, 'once'
+    service.plan_sync(tests.run(), true), '{"planned": 0, "searches": 1}'::jsonb, 'once'
 );
 select is(
     service.claim_sync_pages(tests.run(), 5),
@@ -160,6 +160,17 @@ select is(
     service.claim_sync_items(tests.run(), 5) -> 0 -> 'countries', '["ZA", "CM"]'::jsonb,
     'with the freight to all countries'
 );
+select tests.act_as_owner();
+insert into private.supplier_freight (platform, external_id, country, fee, currency, asked_at)
+values
+('aliexpress', 'a', 'ZA', 2, 'USD', now() - interval '6 days'),
+('aliexpress', 'a', 'CM', 2, 'USD', now() - interval '7 days');
+select is(
+    service.claim_sync_items(tests.run(), 5) -> 0 -> 'countries', '["CM"]'::jsonb,
+    'but what was asked within the week'
+);
+delete from private.supplier_freight;
+select tests.act_as_service();
 
 -- staging: INSERT and nothing else
 select tests.denies('select external_id from private.staged_products', 'the service reads nothing');
@@ -266,6 +277,7 @@ select is(
 );
 update private.sync_runs set started_at = started_at - interval '1 hour',
     ended_at = ended_at - interval '1 hour';
+update private.supplier_listings set missed_at = missed_at - interval '1 day';
 select is(tests.empty_run() -> 'delisted', '1'::jsonb, 'twice takes it off');
 select results_eq(
     $$select p.is_active, l.delist_reason, l.held_columns from public.products as p

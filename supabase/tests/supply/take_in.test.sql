@@ -2,83 +2,9 @@
 begin;
 \ir ../_helpers.psql
 \ir ../payments/_payments.psql
-select plan(33);
+\ir _runs.psql
+select plan(38);
 
--- given a mapped category of the supplier's, and runs that a test fills by itself
-select tests.make_admin('ada');
-select tests.make_user('amina');
-select tests.make_category('lamps', name => 'Lamps');
-update private.sync_sources set next_run_at = now() + interval '1 day', unknown_stock = 0;
-select service.record_exchange_rates(
-    '{"ZAR": "17.12", "XAF": "577.07", "EUR": "0.8797"}', 'test', now()
-);
-select service.record_supplier_categories(
-    'aliexpress', '[{"id": "11", "name": "Lamps", "name_fr": "Lampes"}]'
-);
-select tests.act_as('ada');
-select public.map_supplier_category('aliexpress', '11', tests.id('lamps'));
-select tests.act_as_owner();
-
-create function tests.run() returns uuid
-language sql security definer as $$
-    select r.id from private.sync_runs as r where r.status in ('collecting', 'applying')
-$$;
-create function tests.stages(external_id text, good jsonb) returns void
-language sql as $$
-    insert into private.staged_products (
-        run_id, external_id, title, category_path, status, rating, review_count, order_count,
-        price, currency, stock, image_urls, variants, freight, seller_external_id, seller_name,
-        seller_rating
-    )
-    select
-        tests.run(), stages.external_id, coalesce(g.title, 'Lamp ' || stages.external_id), '{11}',
-        'selling', 4.6, 90, 500, coalesce(g.price, 10), coalesce(g.currency, 'USD'), g.stock,
-        array['https://img.example/' || stages.external_id || '.jpg'],
-        coalesce(
-            g.variants,
-            jsonb_build_array(jsonb_build_object(
-                'external_id', stages.external_id || '-1', 'price', coalesce(g.price, 10)
-            ))
-        ),
-        '[{"country": "ZA", "fee": 2, "currency": "USD"}]', 's1', 'Shop 1', 4.8
-    from jsonb_to_record(stages.good)
-        as g (title text, price numeric, currency text, stock integer, variants jsonb)
-$$;
--- Reads goods, {id: {title, price, currency, stock, variants}}, into a new run.
-create function tests.reads(goods jsonb) returns void
-language plpgsql as $$
-begin
-    -- the newest ended run was some time ago
-    update private.sync_runs set started_at = started_at - interval '1 hour',
-        decided_at = decided_at - interval '1 hour', ended_at = ended_at - interval '1 hour';
-    perform private.start_sync('aliexpress');
-    insert into private.sync_items (run_id, external_id, title_fr)
-    select tests.run(), g.key, g.value ->> 'title_fr' from jsonb_each(reads.goods) as g;
-    perform tests.stages(g.key, g.value) from jsonb_each(reads.goods) as g;
-    perform service.record_sync_details(tests.run(), '{}');
-end
-$$;
--- Decides and takes in: what became of each good, and what the run counted.
-create function tests.takes_in(batch integer default 100) returns jsonb
-language plpgsql as $$
-declare
-    v_run_id uuid := tests.run();
-begin
-    perform service.decide_sync(v_run_id);
-    while not (service.apply_sync(v_run_id, takes_in.batch) ->> 'is_done')::boolean loop
-        set constraints all deferred;
-    end loop;
-    perform service.finish_sync(v_run_id);
-    return (select r.counts from private.sync_runs as r where r.id = v_run_id);
-end
-$$;
-create function tests.syncs(goods jsonb) returns jsonb
-language plpgsql as $$
-begin
-    perform tests.reads(syncs.goods);
-    return tests.takes_in();
-end
-$$;
 create function tests.pieces(external_id text) returns text
 language sql stable as $$
     select string_agg(concat_ws(' ', coalesce(s.on_hand::text, '?'), s.reserved), ', ')
@@ -93,12 +19,6 @@ language sql stable as $$
         inner join public.products as p on v.product_id = p.id
         where p.external_id = pieces.external_id
     ) as s
-$$;
-create function tests.names_good(name text) returns void
-language sql as $$
-    select tests.name_it(names_good.name, p.id, 'retail')
-    from public.products as p
-    where p.external_id = names_good.name
 $$;
 
 -- Sold pieces -------------------------------------------------------------------------------------
@@ -314,6 +234,48 @@ select results_eq(
     $$select p.name, l.held_columns from public.products as p
     inner join private.supplier_listings as l on p.id = l.product_id where p.id = tests.id('j')$$,
     $$values ('By hand', '{is_active,name}'::text [])$$, 'so it is still held'
+);
+
+-- Too slow ----------------------------------------------------------------------------------------
+
+create function tests.dawdles() returns trigger
+language plpgsql as $$
+begin
+    perform pg_sleep(case when new.name = 'Lamp slowest' then 3 else 0.3 end);
+    return new;
+end
+$$;
+create trigger products_99_dawdles before insert on public.products
+for each row execute function tests.dawdles();
+select tests.reads('{"l": {}, "m": {}, "n": {}, "o": {"title": "Lamp slowest"}}');
+select service.decide_sync(tests.run());
+set local statement_timeout = '1s';
+select is(
+    service.apply_sync(tests.run(), 10), '{"taken": 0, "written": 0, "is_done": false}',
+    'a batch that takes longer than a statement may is given up'
+);
+set local statement_timeout = '1500ms';
+select is(
+    service.apply_sync(tests.run(), 10) ->> 'taken', '2', 'the next one is half as large'
+);
+set local statement_timeout = '1s';
+select service.apply_sync(tests.run(), 10);
+select is(
+    (select r.batch_limit from private.sync_runs as r where r.id = tests.run()), 1,
+    'down to one'
+);
+select service.apply_sync(tests.run(), 10);
+select service.apply_sync(tests.run(), 10);
+select service.apply_sync(tests.run(), 10);
+set local statement_timeout = 0;
+select results_eq(
+    $$select i.external_id, i.reasons from private.sync_items as i
+    where i.run_id = tests.run() and i.reason is not null$$,
+    $$values ('o', '{not_kept,too_slow}'::text [])$$,
+    'which is left out when it takes as long alone'
+);
+select is(
+    tests.takes_in() @> '{"taken_in": 3, "not_kept": 1}', true, 'and the others are taken in'
 );
 
 select * from finish();

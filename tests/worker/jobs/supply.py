@@ -37,6 +37,7 @@ _CATALOGUE = (
     "private.product_variant_sources",
     "public.product_media",
     "private.supplier_pictures",
+    "private.picture_leftovers",
     "private.product_freights",
     "private.product_costs",
     "public.price_tiers",
@@ -51,6 +52,7 @@ _LEFT_BEHIND = (
     *_CATALOGUE,
     "public.price_history",
     "private.price_floors",
+    "private.supplier_refused",
     "private.staged_products",
     "private.sync_items",
     "private.sync_pages",
@@ -226,7 +228,7 @@ class SupplyShop:
                 self.admin.execute(f"delete from {table}")  # noqa: S608
             self.admin.execute(
                 "update private.sync_sources set change_limit = 0.3, is_enabled = true, "
-                "next_run_at = now() + interval '1 day'"
+                "page_limit = 50, next_run_at = now() + interval '1 day'"
             )
         self.sandbox.clear_faults()
         self.set_catalogue()

@@ -88,6 +88,9 @@ def test_words_that_no_listing_has_are_forgotten(
     shop.admin.execute("insert into private.search_terms (word) values (%s)", [word])
 
     search.count_search(make_task())
+    # A day later.
+    shop.admin.execute("update private.search_terms set counted_at = null where word = %s", [word])
+    search.count_search(make_task())
 
     left = shop.read("select count(*) as words from private.search_terms where word = %s", word)
     assert left["words"] == 0

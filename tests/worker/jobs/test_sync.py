@@ -11,6 +11,7 @@ from edge_workers.config import Settings
 from tests.conftest import wait_until
 from tests.sandbox import supplier_catalogue as catalogue
 from tests.worker.jobs.supply import Expected, SupplyShop, ships_here, supply_shop
+from worker.jobs import sync
 from worker.jobs.sync import sync_products
 
 ITEMS = 480
@@ -107,6 +108,9 @@ def test_days_move_prices_and_take_off_what_stays_away(shop: SupplyShop) -> None
 
     shop.set_catalogue(day=9)
     second_run = shop.run()
+    shop.admin.execute(
+        "update private.supplier_listings set missed_at = missed_at - interval '1 day'"
+    )
     shop.set_catalogue(day=10)
     third_run = shop.run()
 
@@ -277,6 +281,81 @@ def test_faults_lose_and_double_nothing(shop: SupplyShop) -> None:
     assert run["counts"]["rejected"] == expected.reasons
     assert [len(found) for found in sold(shop)] == [1] * len(expected.families)
     assert not shop.sandbox.listed("faults")
+
+
+def test_a_good_that_no_row_can_hold_stops_no_other(shop: SupplyShop) -> None:
+    shop.run()
+    first = shop.on_sale()
+    refused = min(first)
+    shop.admin.execute(
+        "alter table private.staged_products add constraint staged_products_refuses_one "
+        f"check (external_id <> '{refused}')"
+    )
+    try:
+        run = shop.run()
+    finally:
+        shop.admin.execute(
+            "alter table private.staged_products drop constraint staged_products_refuses_one"
+        )
+
+    assert run["status"] == "done"
+    assert run["counts"]["rejected"]["not_answered"] == 1
+    assert run["counts"]["accepted"] == len(first) - 1
+    assert run["counts"]["absent"] == 0
+    assert shop.on_sale() == first
+    assert shop.value(
+        "select reasons from private.sync_items where run_id = %s and external_id = %s",
+        run["id"],
+        refused,
+    ) == ["not_answered", "not_kept"]
+
+
+def test_a_line_that_no_row_can_hold_costs_its_page_alone(shop: SupplyShop) -> None:
+    refused = min(Expected.of(ITEMS).families[0])
+    shop.admin.execute(
+        "alter table private.sync_items add constraint sync_items_refuses_one "
+        f"check (external_id <> '{refused}')"
+    )
+    try:
+        run = shop.run()
+    finally:
+        shop.admin.execute("alter table private.sync_items drop constraint sync_items_refuses_one")
+
+    assert run["status"] == "done"
+    assert run["counts"]["pages_given_up"] == 1
+    assert run["counts"]["pages_open"] == 0
+    assert 0 < run["counts"]["new"] < len(Expected.of(ITEMS).families)
+
+
+def test_what_a_search_no_longer_shows_is_asked_for_by_its_id(
+    shop: SupplyShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.run()
+    first = shop.on_sale()
+    shop.admin.execute("update private.sync_sources set page_limit = 1, change_limit = 0.1")
+    monkeypatch.setattr(sync, "PAGE_SIZE", 2)
+
+    run = shop.run()
+
+    searched = shop.value("select sum(found) from private.sync_pages where run_id = %s", run["id"])
+    assert searched < len(first)
+    assert run["status"] == "done"
+    assert run["counts"]["absent"] == 0
+    assert shop.on_sale() == first
+
+
+def test_a_run_that_has_nothing_to_read_fails(shop: SupplyShop) -> None:
+    shop.run()
+    first = shop.on_sale()
+    shop.admin.execute(
+        "update private.supplier_categories set status = 'ignored', category_id = null"
+    )
+
+    run = shop.run()
+
+    assert run["status"] == "failed"
+    assert run["failure"].startswith("nothing_planned")
+    assert shop.on_sale() == first
 
 
 def test_what_never_answers_is_neither_there_nor_gone(shop: SupplyShop) -> None:
