@@ -24,9 +24,9 @@ def refresh_search(task: Task) -> None:
     deadline = time.monotonic() + SECONDS
     refreshed = 0
     while time.monotonic() < deadline:
-        answer: dict[str, int] = task.database.call("refresh_search", batch=BATCH)
+        answer: dict[str, Any] = task.database.call("refresh_search", batch=BATCH)
         refreshed += answer["refreshed"]
-        if answer["refreshed"] < BATCH:
+        if answer["is_done"]:
             break
     if refreshed:
         log.info("search.refreshed", listings=refreshed)

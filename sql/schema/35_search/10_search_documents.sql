@@ -51,7 +51,8 @@ create table private.search_terms (
     word text primary key,
     listings integer not null default 1,
     counted_at timestamptz,
-    constraint search_terms_word_is_short check (char_length(word) between 2 and 40)
+    constraint search_terms_word_is_short check (char_length(word) between 2 and 40),
+    constraint search_terms_listings_not_negative check (listings >= 0)
 );
 
 alter table private.search_terms enable row level security;
@@ -65,7 +66,8 @@ comment on table private.search_terms is
 'Every word of a product''s name, without accents: what a misspelt word is compared with, and what '
 'a beginning is completed to.';
 comment on column private.search_terms.listings is
-'About how many listings have it, up to 10,000; 1 until it is counted for the first time.';
+'About how many listings have it, up to 10,000; 1 until it is counted for the first time, 0 for '
+'one that was not found when it was last counted.';
 
 create table private.search_settings (
     is_only boolean primary key default true,
@@ -84,14 +86,19 @@ comment on column private.search_settings.farthest_meaning is
 'Cosine distance, 0 to 2, beyond which a listing does not mean what was asked for.';
 
 create table private.search_queue (
-    listing_id uuid primary key,
+    id uuid primary key default gen_random_uuid(),
+    listing_id uuid not null,
     queued_at timestamptz not null default now()
 );
 
 alter table private.search_queue enable row level security;
 
+create index search_queue_listing_id_idx on private.search_queue (listing_id);
+
 comment on table private.search_queue is
 'Listings of large changes whose documents are made in batches, after the change.';
+comment on column private.search_queue.listing_id is
+'Once for each change: two changes never wait for each other here, nor is one lost in the other.';
 
 create or replace function private.search_popularity(rating numeric, reviews integer)
 returns numeric
@@ -103,6 +110,77 @@ as $$
         round(
             coalesce(search_popularity.rating, 3) * ln((2 + search_popularity.reviews)::numeric), 4
         )
+$$;
+
+create or replace function private.queue_search(
+    listing_ids uuid [], available_at timestamptz default now()
+)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    insert into private.search_queue (listing_id)
+    select l.id from unnest(queue_search.listing_ids) as l (id);
+    perform private.emit(
+        'refresh_search', '{}',
+        concat_ws('/', 'refresh_search', pg_current_xact_id()::text, queue_search.available_at),
+        queue_search.available_at
+    );
+end
+$$;
+
+create or replace function private.learn_words(listing_ids uuid [])
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_words text [];
+    v_listings integer [];
+begin
+    select array_agg(n.word order by n.word), array_agg(n.listings order by n.word)
+    into v_words, v_listings
+    from (
+        select w.word, count(*)::integer as listings
+        from (
+            select p.name, p.name_fr
+            from public.products as p
+            where p.id = any(learn_words.listing_ids) and p.is_active
+            union all
+            select p.name, p.name_fr
+            from public.products_retailer as p
+            where p.id = any(learn_words.listing_ids) and p.is_active
+        ) as l
+        cross join lateral unnest(
+            tsvector_to_array(
+                to_tsvector('private.search_words'::regconfig, concat_ws(' ', l.name, l.name_fr))
+            )
+        ) as w (word)
+        where char_length(w.word) between 2 and 40 and w.word ~ '[[:alpha:]]'
+        group by w.word
+    ) as n;
+    if not exists (
+        select
+        from unnest(v_words) as w (word)
+        left join private.search_terms as t on w.word = t.word and t.listings > 0
+        where t.word is null
+    ) then
+        return;
+    end if;
+    -- The same new word of two changes would make one wait for the other's end, and two of each
+    -- lock each other out: one at a time brings new words, whoever comes meanwhile leaves them to
+    -- the job.
+    if pg_try_advisory_xact_lock(hashtextextended('search_terms', 0)) then
+        insert into private.search_terms as t (word, listings)
+        select w.word, w.listings from unnest(v_words, v_listings) as w (word, listings)
+        on conflict on constraint search_terms_pkey do update
+        set listings = excluded.listings, counted_at = null
+        where t.listings = 0;
+    else
+        perform private.queue_search(learn_words.listing_ids, now() + interval '5 seconds');
+    end if;
+end
 $$;
 
 create or replace function private.refresh_search(listing_ids uuid [])
@@ -154,8 +232,7 @@ begin
                 to_tsvector(
                     'private.search_fr'::regconfig, coalesce(left(l.description_fr, 2000), '')
                 ), 'C'
-            ) as search_fr,
-            l.name, l.name_fr
+            ) as search_fr
         from listing as l
         inner join public.categories as c on l.category_id = c.id
         left join public.categories as u on c.parent_id = u.id
@@ -170,6 +247,7 @@ begin
             n.id, n.channel, n.category_id, n.rating, n.popularity, n.popularity >= v_threshold,
             n.search_en, n.search_fr
         from document as n
+        order by n.id
         on conflict on constraint search_documents_pkey do update
         set category_id = excluded.category_id,
             rating = excluded.rating,
@@ -191,27 +269,13 @@ begin
         set is_stale = true
         from stored as n
         where e.listing_id = n.listing_id and not e.is_stale
-    ),
-
-    terms as (
-        insert into private.search_terms as t (word, listings)
-        select w.word, count(*)
-        from document as n
-        cross join lateral unnest(
-            tsvector_to_array(
-                to_tsvector('private.search_words'::regconfig, concat_ws(' ', n.name, n.name_fr))
-            )
-        ) as w (word)
-        where char_length(w.word) between 2 and 40 and w.word ~ '[[:alpha:]]'
-        group by w.word
-        order by w.word
-        on conflict on constraint search_terms_pkey do nothing
     )
 
     select exists (select from gone) or exists (select from stored) into v_is_changed;
     if v_is_changed then
         perform private.note_catalogue_change();
     end if;
+    perform private.learn_words(refresh_search.listing_ids);
 end
 $$;
 
@@ -225,12 +289,7 @@ begin
     if cardinality(follow_search.listing_ids) <= 200 then
         perform private.refresh_search(follow_search.listing_ids);
     else
-        insert into private.search_queue (listing_id)
-        select l.id from unnest(follow_search.listing_ids) as l (id) order by l.id
-        on conflict on constraint search_queue_pkey do nothing;
-        perform private.emit(
-            'refresh_search', '{}', 'refresh_search/' || pg_current_xact_id()::text
-        );
+        perform private.queue_search(follow_search.listing_ids);
     end if;
 end
 $$;
@@ -293,9 +352,12 @@ language plpgsql
 security definer
 set search_path = ''
 as $$
+declare
+    v_ids uuid [];
 begin
-    -- The goods of a category are found by its name and by those of the two above it.
-    perform private.follow_search(array(
+    -- The goods of a category are found by its name and by those of the two above it. Left to the
+    -- job, since whoever changes one of them just now would make it anew by the old name.
+    v_ids := array(
         with recursive tree as (
             select n.id, 1 as depth
             from changed as n
@@ -311,7 +373,10 @@ begin
         select distinct d.listing_id
         from tree as t
         inner join private.search_documents as d on t.id = d.category_id
-    ));
+    );
+    if cardinality(v_ids) > 0 then
+        perform private.queue_search(v_ids);
+    end if;
     return null;
 end
 $$;
@@ -323,25 +388,54 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_ids uuid [];
+    v_due uuid [];
+    v_taken uuid [];
+    v_busy uuid [];
+    v_is_full boolean;
 begin
-    with due as materialized (
+    select array_agg(distinct q.listing_id), count(*) >= refresh_search.batch
+    into v_due, v_is_full
+    from (
         select w.listing_id
         from private.search_queue as w
         limit refresh_search.batch
         for update skip locked
-    ),
-
-    taken as (
-        delete from private.search_queue as q
-        using due as w
-        where q.listing_id = w.listing_id
-        returning q.listing_id
-    )
-
-    select coalesce(array_agg(t.listing_id), '{}') into v_ids from taken as t;
-    perform private.refresh_search(v_ids);
-    return jsonb_build_object('refreshed', cardinality(v_ids));
+    ) as q;
+    -- Nobody changes these while their documents are made; those that somebody is changing just
+    -- now are left for the next time: what is read here would be of before.
+    v_taken := array(
+        select p.id
+        from public.products as p
+        where p.id = any(v_due)
+        for share skip locked
+    ) || array(
+        select p.id
+        from public.products_retailer as p
+        where p.id = any(v_due)
+        for share skip locked
+    );
+    select array_agg(b.id) into v_busy
+    from (
+        select p.id from public.products as p where p.id = any(v_due)
+        union all
+        select p.id from public.products_retailer as p where p.id = any(v_due)
+    ) as b
+    where b.id <> all(v_taken);
+    v_taken := array(
+        select d.id from unnest(v_due) as d (id) where d.id <> all(coalesce(v_busy, '{}'))
+    );
+    delete from private.search_queue as q
+    where q.id in (
+        select w.id
+        from private.search_queue as w
+        where w.listing_id = any(v_taken)
+        for update skip locked
+    );
+    perform private.refresh_search(v_taken);
+    return jsonb_build_object(
+        'refreshed', cardinality(v_taken),
+        'is_done', not v_is_full or cardinality(v_taken) = 0
+    );
 end
 $$;
 
@@ -370,20 +464,26 @@ begin
     set popular_from = v_popular_from
     where s.popular_from is distinct from v_popular_from;
 
-    with due as materialized (
-        (
-            select w.listing_id
-            from private.search_documents as w
-            where w.popularity < v_popular_from and w.is_popular
-            limit count_search.batch
-        )
+    with falling as materialized (
+        select w.listing_id
+        from private.search_documents as w
+        where w.popularity < v_popular_from and w.is_popular
+        limit count_search.batch
+        for update skip locked
+    ),
+
+    rising as materialized (
+        select w.listing_id
+        from private.search_documents as w
+        where w.popularity >= v_popular_from and not w.is_popular
+        limit count_search.batch
+        for update skip locked
+    ),
+
+    due as (
+        select f.listing_id from falling as f
         union all
-        (
-            select w.listing_id
-            from private.search_documents as w
-            where w.popularity >= v_popular_from and not w.is_popular
-            limit count_search.batch
-        )
+        select r.listing_id from rising as r
     )
 
     update private.search_documents as d
@@ -395,8 +495,14 @@ begin
         perform private.note_catalogue_change();
     end if;
 
+    -- Words are brought just now: they are counted another time.
+    if not pg_try_advisory_xact_lock(hashtextextended('search_terms', 0)) then
+        return jsonb_build_object(
+            'popular_from', v_popular_from, 'moved', v_moved, 'counted', 0
+        );
+    end if;
     with due as materialized (
-        select t.word, private.as_search_query(t.word) as words
+        select t.word, t.listings, private.as_search_query(t.word) as words
         from private.search_terms as t
         where t.counted_at is null or t.counted_at < now() - interval '20 hours'
         order by t.counted_at nulls first
@@ -405,7 +511,7 @@ begin
     ),
 
     counted as (
-        select u.word, n.listings
+        select u.word, u.listings as listings_before, n.listings
         from due as u
         cross join lateral (
             select count(*) as listings
@@ -421,14 +527,15 @@ begin
     gone as (
         delete from private.search_terms as t
         using counted as c
-        where t.word = c.word and c.listings = 0
+        where t.word = c.word and c.listings = 0 and c.listings_before = 0
     ),
 
+    -- What an open transaction has is not seen yet: a word goes when it is missed a second time.
     kept as (
         update private.search_terms as t
         set listings = c.listings, counted_at = now()
         from counted as c
-        where t.word = c.word and c.listings > 0
+        where t.word = c.word and (c.listings > 0 or c.listings_before > 0)
     )
 
     select count(*) into v_counted from counted;
@@ -474,6 +581,8 @@ referencing old table as replaced new table as changed
 for each statement execute function private.tg_categories__search_updated();
 
 revoke all on function private.search_popularity(numeric, integer) from public;
+revoke all on function private.queue_search(uuid [], timestamptz) from public;
+revoke all on function private.learn_words(uuid []) from public;
 revoke all on function private.refresh_search(uuid []) from public;
 revoke all on function private.follow_search(uuid []) from public;
 revoke all on function private.tg__search_inserted() from public;
@@ -487,6 +596,10 @@ grant execute on function service.count_search(integer) to mallgram_service;
 
 comment on function private.search_popularity(numeric, integer) is
 'Stars by the logarithm of the reviews; a listing without stars counts as three.';
+comment on function private.queue_search(uuid [], timestamptz) is
+'Leaves listings to the job refresh_search.';
+comment on function private.learn_words(uuid []) is
+'Takes in words of these listings'' names that were not known; never waits for another who does.';
 comment on function private.refresh_search(uuid []) is
 'Makes the search documents of these listings anew, writing only what differs; removes those that '
 'are not on sale.';
@@ -501,8 +614,9 @@ comment on function private.tg_products__search_deleted() is
 comment on function private.tg_categories__search_updated() is
 'Trigger: goods are found by the names of their categories. Definer because search is closed.';
 comment on function service.refresh_search(integer) is
-'Makes documents of queued listings: {refreshed}. Definer because search is closed to the service.';
+'Makes documents of queued listings: {refreshed, is_done}; one that somebody is changing just now '
+'stays queued. Definer because search is closed to the service.';
 comment on function service.count_search(integer) is
 'Counts anew which listings are popular and how many have each word, at most so many of each at a '
 'time: {popular_from, moved, counted}; fewer than the batch means that all is counted. A word that '
-'no listing has is forgotten. Definer because search is closed to the service.';
+'no listing had twice running is forgotten. Definer because search is closed to the service.';

@@ -50,7 +50,9 @@ as $$
             left(
                 lower(
                     btrim(
-                        regexp_replace(search_key.query, '[[:cntrl:][:space:]]+', ' ', 'g')
+                        regexp_replace(
+                            left(search_key.query, 400), '[[:cntrl:][:space:]]+', ' ', 'g'
+                        )
                     )
                 ),
                 80

@@ -7,8 +7,15 @@ stable
 set search_path = ''
 as $$
 declare
-    v_query tsquery := websearch_to_tsquery('private.search_en'::regconfig, read_query.query);
-    v_fr tsquery := websearch_to_tsquery('private.search_fr'::regconfig, read_query.query);
+    -- In capitals it lets one choose; else it is a word, and French for gold.
+    v_text text := case
+        when strpos(read_query.query, '"') > 0 then read_query.query
+        else regexp_replace(
+            read_query.query, '(?<![^[:space:]])(or|Or|oR)(?![^[:space:]])', '"\1"', 'g'
+        )
+    end;
+    v_query tsquery := websearch_to_tsquery('private.search_en'::regconfig, v_text);
+    v_fr tsquery := websearch_to_tsquery('private.search_fr'::regconfig, v_text);
     v_targets tsquery [];
     v_substitutes tsquery [];
 begin

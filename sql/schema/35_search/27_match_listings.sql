@@ -7,11 +7,13 @@ create type private.search_filters as (
     country text,
     min_price numeric,
     max_price numeric,
-    in_stock boolean
+    in_stock boolean,
+    listing_ids uuid []
 );
 
 comment on type private.search_filters is
-'What a listing must be besides: a field that is null asks for nothing. Prices are of country.';
+'What a listing must be besides: a field that is null asks for nothing. Prices are of country; '
+'listing_ids are those between them, where they are few: private.narrow_by_price.';
 
 create type private.search_matches as (
     words tsquery,
@@ -24,6 +26,40 @@ create type private.search_matches as (
 comment on type private.search_matches is
 'What a query came to: the words that were looked for, the listings that have them with their '
 'relevance, whether there are more than were taken, and the query as it was read.';
+
+create or replace function private.narrow_by_price(filters private.search_filters)
+returns private.search_filters
+language plpgsql
+stable
+set search_path = ''
+set enable_seqscan = off
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_filters private.search_filters := narrow_by_price.filters;
+    v_most integer := 5000;
+    v_ids uuid [];
+begin
+    -- Prices that few have: these few are looked at. Else every listing with the words would be
+    -- asked for its price, and a common word's nearly all in vain.
+    if num_nonnulls(v_filters.min_price, v_filters.max_price) = 0 then
+        return v_filters;
+    end if;
+    select array_agg(f.listing_id) into v_ids
+    from (
+        select pp.listing_id
+        from public.product_prices as pp
+        where pp.country = v_filters.country
+            and pp.amount >= coalesce(v_filters.min_price, 0)
+            and pp.amount <= coalesce(v_filters.max_price, 'Infinity')
+        limit v_most + 1
+    ) as f;
+    if coalesce(cardinality(v_ids), 0) <= v_most then
+        v_filters.listing_ids := coalesce(v_ids, '{}');
+    end if;
+    return v_filters;
+end
+$$;
 
 create or replace function private.match_words(
     words tsquery,
@@ -103,6 +139,7 @@ begin
                 and (v_filters.categories is null or d.category_id = any(v_filters.categories))
                 and (v_filters.channel is null or d.channel = v_filters.channel)
                 and (v_filters.min_rating is null or d.rating >= v_filters.min_rating)
+                and (v_filters.listing_ids is null or d.listing_id = any(v_filters.listing_ids))
                 -- Scalar on purpose: each listing is looked up, and none where nothing is asked.
                 and (
                     num_nonnulls(v_filters.min_price, v_filters.max_price) = 0
@@ -158,7 +195,7 @@ set search_path = ''
 as $$
 begin
     return private.read_query((
-        select string_agg(distinct w.word, ' or ')
+        select string_agg(distinct w.word, ' OR ')
         from regexp_split_to_table(lower(any_word.query), '[^[:alnum:]]+') as w (word)
         where w.word <> ''
     ));
@@ -351,6 +388,7 @@ begin
 end
 $$;
 
+revoke all on function private.narrow_by_price(private.search_filters) from public;
 revoke all on function private.match_words(
     tsquery, tsquery [], text, private.search_filters, text
 ) from public;
@@ -364,6 +402,8 @@ revoke all on function private.fill_matches(
     private.search_matches, private.search_filters, text
 ) from public;
 
+comment on function private.narrow_by_price(private.search_filters) is
+'The filters, with the listings between their prices where these are no more than five thousand.';
 comment on function private.match_words(
     tsquery, tsquery [], text, private.search_filters, text
 ) is

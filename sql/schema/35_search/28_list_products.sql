@@ -39,9 +39,20 @@ as $$
 declare
     v_cursor jsonb;
 begin
-    v_cursor := convert_from(decode(read_cursor.cursor, 'base64'), 'utf8')::jsonb;
+    if char_length(read_cursor.cursor) <= 512 then
+        v_cursor := convert_from(decode(read_cursor.cursor, 'base64'), 'utf8')::jsonb;
+    end if;
+    -- No moment and no price is beyond a hundred thousand millions, nor a review's stars before its
+    -- moment beyond ten times that.
     if v_cursor ->> 's' is distinct from read_cursor.sort
-        or (v_cursor ->> 'k')::numeric is null
+        or coalesce(
+            abs((v_cursor ->> 'k')::numeric)
+            > case
+                when read_cursor.sort in ('highest', 'lowest') then 1000000000000
+                else 100000000000
+            end,
+            true
+        )
         or (v_cursor ->> 'i')::uuid is null then
         perform private.fail('cursor_invalid', left(read_cursor.cursor, 200));
     end if;

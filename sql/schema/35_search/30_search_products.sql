@@ -69,6 +69,7 @@ begin
     v_filters.max_price := find_products.max_price;
     v_filters.in_stock := find_products.in_stock;
     if v_query is not null and v_sort = 'relevance' then
+        v_filters := private.narrow_by_price(v_filters);
         v_matches := private.match_listings(v_query, v_filters, v_language);
         v_matches := private.fill_matches(v_matches, v_filters, v_language);
         v_matches := private.fuse_matches(v_matches, v_query, v_filters);

@@ -64,12 +64,31 @@ begin
     from (
         select f.listing_id, f.channel, f.popularity
         from (
-            select d.listing_id, d.channel, d.popularity
-            from private.search_documents as d
-            where d.is_popular and (d.search_en || d.search_fr) @@ v_query
-            limit 1000
+            select m.listing_id, m.channel, m.popularity
+            from (
+                select d.listing_id, d.channel, d.popularity
+                from private.search_documents as d
+                where d.is_popular and (d.search_en || d.search_fr) @@ v_query
+                limit 1000
+            ) as m
+            order by m.popularity desc, m.listing_id
         ) as f
-        order by f.popularity desc, f.listing_id
+        -- Down from the most popular, and no further than five are sold somewhere.
+        cross join lateral (
+            select 1
+            from public.product_prices as pp
+            inner join public.categories as g on pp.category_id = g.id and g.is_active
+            where pp.listing_id = f.listing_id and pp.is_listed
+            limit 1
+        ) as x
+        -- A description may speak of anything: the words must be of the name or the category.
+        cross join lateral (
+            select 1
+            from private.search_documents as d
+            where d.listing_id = f.listing_id
+                and ts_filter(d.search_en || d.search_fr, '{a,b}') @@ v_query
+            limit 1
+        ) as y
         limit 5
     ) as n
     cross join lateral (

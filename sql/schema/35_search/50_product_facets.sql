@@ -17,11 +17,15 @@ set search_path = ''
 as $$
 declare
     v_language text := coalesce(product_facets.language, private.caller_language());
-    v_query text := nullif(btrim(left(product_facets.query, 200)), '');
+    v_query text := nullif(
+        btrim(regexp_replace(left(product_facets.query, 200), '[[:cntrl:]]+', ' ', 'g')), ''
+    );
     v_country text := coalesce(product_facets.country, private.caller_country());
     v_categories uuid [];
     v_ids uuid [];
     v_matches private.search_matches;
+    v_filters private.search_filters;
+    v_words tsquery;
     v_most integer := 5000;
     v_facets jsonb;
 begin
@@ -42,11 +46,41 @@ begin
     end if;
     if v_query is not null then
         v_matches := private.gather_listings(v_query, null, v_most);
+        v_filters.categories := v_categories;
+        v_filters.channel := product_facets.channel;
+        v_filters.min_rating := product_facets.min_rating;
+        v_words := v_matches.words;
+        -- Where the filters leave nothing, a list shows what it falls back on: that is counted.
+        if v_matches.listing_ids is not null
+            and private.gather_words(v_words, v_filters, 1) is null then
+            v_words := (private.gather_listings(v_query, v_filters, 1)).words;
+        end if;
+        if v_words is distinct from v_matches.words then
+            v_matches.listing_ids := private.gather_words(v_words, null, v_most);
+            v_matches.is_cut := coalesce(cardinality(v_matches.listing_ids), 0) >= v_most;
+        end if;
         v_ids := coalesce(v_matches.listing_ids, '{}');
     end if;
 
     -- Each facet counts with all filters but its own, so that it shows what a change would bring.
-    with listing as materialized (
+    with taken as materialized (
+        select x.*
+        from public.product_prices as x
+        where v_ids is not null
+            and x.listing_id = any(v_ids)
+            and x.country = v_country
+            and x.is_listed
+        union all
+        (
+            select x.*
+            from public.product_prices as x
+            where v_ids is null and x.country = v_country and x.is_listed
+                and (v_categories is null or x.category_id = any(v_categories))
+            limit v_most
+        )
+    ),
+
+    listing as materialized (
         select
             pp.listing_id, pp.category_id, pp.channel, pp.amount, pp.rating,
             v_categories is null or pp.category_id = any(v_categories) as in_category,
@@ -56,22 +90,7 @@ begin
             as in_price,
             product_facets.min_rating is null or pp.rating >= product_facets.min_rating
             as in_rating
-        from (
-            select x.*
-            from public.product_prices as x
-            where v_ids is not null
-                and x.listing_id = any(v_ids)
-                and x.country = v_country
-                and x.is_listed
-            union all
-            (
-                select x.*
-                from public.product_prices as x
-                where v_ids is null and x.country = v_country and x.is_listed
-                    and (v_categories is null or x.category_id = any(v_categories))
-                limit v_most
-            )
-        ) as pp
+        from taken as pp
         inner join public.categories as g on pp.category_id = g.id and g.is_active
         where product_facets.in_stock is null
             or product_facets.in_stock = coalesce(
@@ -97,7 +116,9 @@ begin
         'total', count(*) filter (
             where l.in_category and l.in_channel and l.in_price and l.in_rating
         ),
-        'is_sample', count(*) >= v_most or coalesce(v_matches.is_cut, false),
+        'is_sample',
+        coalesce(v_matches.is_cut, false)
+        or v_query is null and (select count(*) from taken) >= v_most,
         'categories', (
             select coalesce(jsonb_agg(f.facet order by f.listings desc, f.slug), '[]')
             from (
@@ -204,7 +225,7 @@ begin
     )
 
     select jsonb_build_object(
-        'total', sum(l.counted) filter (where l.in_channel),
+        'total', coalesce(sum(l.counted) filter (where l.in_channel), 0),
         'is_sample', false,
         'categories', (
             select coalesce(jsonb_agg(f.facet order by f.listings desc, f.slug), '[]')
@@ -234,13 +255,16 @@ begin
         ),
         'ratings', jsonb_build_array(
             jsonb_build_object(
-                'min_rating', 4.5, 'count', sum(l.rated_45) filter (where l.in_channel)
+                'min_rating', 4.5, 'count',
+                coalesce(sum(l.rated_45) filter (where l.in_channel), 0)
             ),
             jsonb_build_object(
-                'min_rating', 4, 'count', sum(l.rated_4) filter (where l.in_channel)
+                'min_rating', 4, 'count',
+                coalesce(sum(l.rated_4) filter (where l.in_channel), 0)
             ),
             jsonb_build_object(
-                'min_rating', 3, 'count', sum(l.rated_3) filter (where l.in_channel)
+                'min_rating', 3, 'count',
+                coalesce(sum(l.rated_3) filter (where l.in_channel), 0)
             )
         )
     )

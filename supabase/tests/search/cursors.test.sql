@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(34);
+select plan(42);
 
 -- given 23 goods of both channels, with equal prices, equal stars, no stars, equal times, and some
 -- in a category that is off sale: what is hidden may not shorten a page
@@ -165,7 +165,16 @@ insert into forged values
 ), 'a cursor of another sort order'),
 (tests.cursor_of(
     '{"s": "price_asc", "k": null, "i": "00000000-0000-4000-8000-000000000000"}'
-), 'a cursor without a key');
+), 'a cursor without a key'),
+(tests.cursor_of(
+    '{"s": "price_asc", "k": "NaN", "i": "00000000-0000-4000-8000-000000000000"}'
+), 'a cursor whose key is not a number'),
+(tests.cursor_of(
+    '{"s": "price_asc", "k": "1e300", "i": "00000000-0000-4000-8000-000000000000"}'
+), 'a cursor beyond everything'),
+(tests.cursor_of(
+    '{"s": "price_asc", "k": "-Infinity", "i": "00000000-0000-4000-8000-000000000000"}'
+), 'a cursor before everything');
 grant select on forged to public;
 select tests.act_as_anon();
 select tests.refuses(
@@ -175,6 +184,35 @@ select tests.refuses(
     'PT400 cursor_invalid', f.title || ' is refused', f.cursor
 )
 from forged as f;
+select tests.refuses(
+    format(
+        'select * from public.search_products(sort => ''newest'', cursor => %L)',
+        tests.cursor_of(
+            format('{"s": "newest", "k": "%s", "i": "%s"}', k.key, gen_random_uuid())
+        )
+    ),
+    'PT400 cursor_invalid', 'no list begins at ' || k.key
+)
+from (values ('NaN'), ('2e11'), ('-1e300')) as k (key);
+select is(
+    (
+        select count(*)
+        from public.search_products(
+            category => 'walk', country => 'ZA', sort => 'newest',
+            cursor => tests.cursor_of(
+                '{"s": "newest", "k": 1e11, "i": "00000000-0000-4000-8000-000000000000"}'
+            )
+        )
+    ),
+    0::bigint, 'as far as one goes there is nothing'
+);
+select tests.refuses(
+    format(
+        'select * from public.search_products(sort => ''newest'', cursor => %L)',
+        translate(tests.cursor_of(repeat('[', 100000)), E'\n', '')
+    ),
+    'PT400 cursor_invalid', 'a book is no cursor'
+);
 select is(
     (
         select count(*)

@@ -1,8 +1,9 @@
 -- What search knows of the shop follows it: at once for a change by hand, in batches for many.
 begin;
 \ir ../_helpers.psql
-select plan(41);
+select plan(45);
 
+delete from private.search_queue;
 -- given two goods and a carton
 select tests.make_category('zorb', name => 'Zorbware', name_fr => 'Zorberie');
 select tests.make_category('zorb-pots', 'zorb', 'Potware', 'Poterie');
@@ -80,17 +81,20 @@ select is(
     23.0259, 'stars and reviews are its popularity'
 );
 update public.categories set name = 'Wobbleware' where id = tests.id('zorb');
+select is(service.refresh_search(100) ->> 'refreshed', '2', 'a category''s goods are queued');
 select is(
     tests.known('wobbleware'), '{Glimmox pan,Glimmox pans by the box}',
     'a category''s new name leads to its goods'
 );
 update public.products set category_id = tests.id('zorb-pots') where id = tests.id('Glimmox pan');
 update public.categories set name_fr = 'Brimboire' where id = tests.id('zorb');
+select service.refresh_search(100);
 select is(
     tests.known('brimboire'), '{Glimmox pan,Glimmox pans by the box}',
     'and to those of the categories below it'
 );
 update public.categories set parent_id = null where id = tests.id('zorb-pots');
+select service.refresh_search(100);
 select is(tests.known('brimboire'), '{Glimmox pans by the box}', 'until they stand elsewhere');
 
 -- what changes nothing writes nothing
@@ -105,8 +109,8 @@ select is(
 );
 
 -- many at once wait for their batches
+delete from private.outbox where job = 'refresh_search';
 create temp table outbox_before as select o.id from private.outbox as o;
-update private.search_queue set queued_at = queued_at;
 insert into public.products (category_id, name, price_mallgram)
 select tests.id('zorb'), 'Fnordium number ' || n, 5
 from generate_series(1, 201) as n;
@@ -120,11 +124,21 @@ select results_eq(
     $$values ('refresh_search', '{}'::jsonb)$$, 'and one job is to come'
 );
 update public.products set name = name || ' blue' where name like 'Fnordium number%';
-select is((select count(*) from private.search_queue), 201::bigint, 'each stands there once');
+select is(
+    (select count(*) from private.search_queue), 402::bigint, 'again with each change of theirs'
+);
 select tests.act_as_service();
-select is(service.refresh_search(150), '{"refreshed": 150}'::jsonb, 'a batch of them is found');
-select is(service.refresh_search(150), '{"refreshed": 51}'::jsonb, 'then the rest');
-select is(service.refresh_search(150), '{"refreshed": 0}'::jsonb, 'then none is left');
+select is(
+    service.refresh_search(150), '{"refreshed": 150, "is_done": false}'::jsonb,
+    'a batch of them is found'
+);
+select is(
+    service.refresh_search(150), '{"refreshed": 51, "is_done": true}'::jsonb,
+    'then the rest, each once'
+);
+select is(
+    service.refresh_search(150), '{"refreshed": 0, "is_done": true}'::jsonb, 'then none is left'
+);
 select tests.act_as_owner();
 select is(
     (
@@ -156,8 +170,24 @@ select results_eq(
     select t.word, t.listings from private.search_terms as t
     where t.word in ('fnordium', 'glimmox', 'poelon', 'brontolith') order by t.word
     $$,
-    $$values ('fnordium', 201), ('glimmox', 2)$$,
-    'words are counted, and forgotten when no listing has them'
+    $$values ('brontolith', 0), ('fnordium', 201), ('glimmox', 2), ('poelon', 0)$$,
+    'words are counted'
+);
+update private.search_terms set counted_at = null where word = 'brontolith';
+update public.products set name_fr = 'Poêlon glimmox' where id = tests.id('Glimmox pan');
+select results_eq(
+    $$select t.listings, t.counted_at from private.search_terms as t where t.word = 'poelon'$$,
+    $$values (1, null::timestamptz)$$, 'one that comes back counts anew'
+);
+select tests.act_as_service();
+select is(service.count_search(1000) ->> 'counted', '2', 'who was missed is looked for again');
+select tests.act_as_owner();
+select results_eq(
+    $$
+    select t.word, t.listings from private.search_terms as t
+    where t.word in ('poelon', 'brontolith')
+    $$,
+    $$values ('poelon', 1)$$, 'and forgotten when no listing has it then either'
 );
 update private.search_documents set popularity = 1, is_popular = true
 where (search_en || search_fr) @@ private.read_query('fnordium');
@@ -211,7 +241,9 @@ select is(
     (service.count_search(10) ->> 'popular_from')::numeric, 0::numeric, 'an empty shop is counted'
 );
 select lives_ok('select private.refresh_search(''{}'')', 'no listing is no work');
-select is(service.refresh_search(10), '{"refreshed": 0}'::jsonb, 'no queue is no work');
+select is(
+    service.refresh_search(10), '{"refreshed": 0, "is_done": true}'::jsonb, 'no queue is no work'
+);
 select tests.act_as_service_role();
 select tests.denies('select service.count_search(1)', 'the API key''s role does not count');
 select tests.denies('select service.refresh_search(1)', 'nor refresh');

@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(26);
+select plan(32);
 
 -- given a branch of two shelves
 select tests.make_category('zorb', name => 'Zorb goods', name_fr => 'Articles zorb');
@@ -101,6 +101,24 @@ select is(
 );
 select is(tests.facet('total', query => 'zorblxa ketle'), '1', 'a slip of the finger is mended');
 select is(
+    tests.facet('total', query => E'\x01 \n', category => 'zorb'), '4', 'signs alone are no words'
+);
+select is(tests.facet('total', query => 'zorblax kettle'), '1', 'all words are asked for');
+select is(
+    tests.facet('total', query => 'zorblax kettle', category => 'zorb-mugs')::integer,
+    (
+        select count(*)::integer
+        from public.search_products(
+            'zorblax kettle', country => 'ZA', category => 'zorb-mugs', sort => 'price_asc'
+        )
+    ),
+    'where a filter leaves none with all words, what a list falls back on is counted'
+);
+select is(
+    tests.facet('total', query => 'zorblax kettle', category => 'zorb-mugs'), '2',
+    'and that is something'
+);
+select is(
     tests.facet('total', query => null, category => 'zorb'), '4',
     'a category without words is counted as well'
 );
@@ -156,6 +174,23 @@ select is(
 select is(
     tests.facet('is_sample', query => null, category => 'zorb-tea', max_price => 60), 'true',
     'what no count knows is a sample still'
+);
+select is(
+    tests.facet('is_sample', query => null, category => 'zorb-tea', in_stock => true), 'true',
+    'however few of the sample are left'
+);
+select is(
+    public.product_facets(
+        category => 'zorb-tea', country => 'ZA', channel => 'wholesale'
+    ) - 'price' - 'categories' - 'channels',
+    '{
+        "total": 0, "country": "ZA", "is_sample": false,
+        "ratings": [
+            {"min_rating": 4.5, "count": 0}, {"min_rating": 4, "count": 0},
+            {"min_rating": 3, "count": 0}
+        ]
+    }',
+    'nothing is counted as none'
 );
 select tests.act_as_anon();
 

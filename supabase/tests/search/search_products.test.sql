@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(59);
+select plan(63);
 
 -- given goods with words that nobody else has
 select tests.make_user('thandi', 'en', 'ZA');
@@ -308,6 +308,27 @@ select is(
 );
 select tests.act_as_service();
 select tests.denies('select * from public.search_products()', 'the service does not search');
+
+-- prices that few have are looked up first, however common the words
+select tests.act_as_owner();
+create function tests.narrowed(min_price numeric, max_price numeric) returns uuid []
+language sql stable as $$
+    select (private.narrow_by_price(
+        row(
+            null, null, null, 'ZA', narrowed.min_price, narrowed.max_price, null, null
+        )::private.search_filters
+    )).listing_ids
+$$;
+update public.product_prices set amount = 3.07
+where listing_id = tests.id('Zorblax mug') and country = 'ZA';
+select is(tests.narrowed(3.07, 3.07), array[tests.id('Zorblax mug')], 'those of a price');
+select is(tests.narrowed(3.08, 3.07), '{}', 'none, where nothing can be');
+select is(tests.narrowed(null, null), null, 'all, where no price is asked for');
+insert into public.products (category_id, name, price_mallgram)
+select tests.id('zorb-tea'), 'Zorbmass ' || n, 10 from generate_series(1, 5001) as n;
+insert into public.product_prices (product_id, country, currency, amount)
+select p.id, 'ZA', 'ZAR', 3.07 from public.products as p where p.name like 'Zorbmass %';
+select is(tests.narrowed(3.07, null), null, 'and where it is the price of thousands');
 
 select * from finish();
 rollback;

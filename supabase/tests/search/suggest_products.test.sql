@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(17);
+select plan(20);
 
 -- given goods whose names begin alike
 select tests.make_product(
@@ -10,6 +10,9 @@ select tests.make_product('Zorblax kettledrum', seller_rating => 5, name_fr => '
 select tests.make_wholesale_product('Zorblax mugs by the box', seller_rating => 3.5);
 select tests.make_product('Zorblax hidden kettle', is_active => false);
 select tests.make_product('Zorbling');
+select tests.make_product(
+    'Kettle brush', description => 'Fits any zorblax.', seller_rating => 4.9
+);
 update private.search_terms as t
 set listings = c.listings
 from (values ('zorblax', 900), ('zorbling', 1000), ('kettle', 7), ('kettledrum', 5))
@@ -69,7 +72,26 @@ select results_eq(
     $$,
     'a product is named with its id and channel'
 );
+select is(
+    'Kettle brush *' = any(tests.suggested('zorblax')), false,
+    'nor one that only speaks of the word in its description'
+);
 select is(tests.suggested('zorblax hid'), null, 'what is off sale is not suggested');
+select tests.act_as_owner();
+update public.product_prices set is_listed = false
+where product_id = tests.id('Zorblax kettledrum') and country = 'ZA';
+select tests.act_as_anon();
+select is(
+    (tests.suggested('zorblax kettled'))[2], 'Zorblax kettledrum *', 'what one country has is'
+);
+select tests.act_as_owner();
+update public.product_prices set is_listed = false
+where product_id = tests.id('Zorblax kettledrum');
+select tests.act_as_anon();
+select is(
+    'Zorblax kettledrum *' = any(tests.suggested('zorblax kettled')), false,
+    'what no country has is not'
+);
 select is(tests.suggested('zorblaxqq'), null, 'what nothing begins with is not completed');
 select is((select count(*) from public.suggest_products('   ')), 0::bigint, 'blanks begin nothing');
 select is((select count(*) from public.suggest_products(null)), 0::bigint, 'nor does nothing');

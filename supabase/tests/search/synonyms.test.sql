@@ -1,7 +1,7 @@
 -- Words that mean the same find the same, across the two languages, and widen a query once only.
 begin;
 \ir ../_helpers.psql
-select plan(29);
+select plan(32);
 
 -- as shipped
 select is(
@@ -124,7 +124,16 @@ select tests.act_as_owner();
 select is(private.read_query('-zorblax'), null, 'for all that lacks a word is the whole shop');
 select is(private.read_query('on'), null, 'stop words of both languages are no query');
 select is(private.read_query(''), null, 'nor is nothing');
-select is(private.read_query('zorblax or -gronk'), null, 'nor one of two that is everything');
+select is(private.read_query('zorblax OR -gronk'), null, 'nor one of two that is everything');
+select is(
+    private.read_query('zorblax or'), 'zorblax | zorblax & or',
+    'or is a word, in French gold: it asks for one of two in capitals only'
+);
+select is(private.read_query('zorblax OR plimble'), 'zorblax | plimbl', 'as here');
+select is(
+    'or'::tsquery <@ private.any_word('zorblax or glimmer'), true,
+    'where any word will do it is one of them'
+);
 
 -- closed to everyone
 select tests.act_as_anon();
