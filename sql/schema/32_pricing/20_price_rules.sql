@@ -13,6 +13,7 @@ create table private.price_rules (
     per_kilogram numeric(12, 2) not null default 0,
     currency text not null default 'USD' references public.currencies (code) on delete restrict,
     assumed_grams integer not null default 500,
+    volume_divisor integer,
     note text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
@@ -38,8 +39,10 @@ create table private.price_rules (
             when 'floor' then per_kilogram = 0
             else amount = 0 and per_kilogram = 0
         end
+        and (component = 'freight' or volume_divisor is null)
     ),
     constraint price_rules_assumed_grams_positive check (assumed_grams > 0),
+    constraint price_rules_volume_divisor_positive check (volume_divisor > 0),
     constraint price_rules_note_is_one_line check (note ~ '^[^[:cntrl:]]{1,200}$'),
     constraint price_rules_no_overlap
     exclude using gist (
@@ -62,7 +65,8 @@ before update on private.price_rules
 for each row execute function public.update_updated_at_column();
 
 comment on table private.price_rules is
-'Components of a price. freight: amount and per_kilogram, where the supplier quoted none. duty: '
+'Components of a price. freight: amount and per_kilogram of what a parcel weighs or, if that is '
+'more, of what it counts for by its size, where the supplier quoted none. duty: '
 'percent of goods and freight. exchange_buffer: percent, where the supplier''s currency is not '
 'the country''s. payment_fee: percent of the final price. margin: percent of what a piece costs '
 'landed, at least amount. floor: the same, below which nothing is sold.';
@@ -70,6 +74,8 @@ comment on column private.price_rules.channel is 'Null = both, as country and ca
 comment on column private.price_rules.category_id is 'Holds for the categories below it as well.';
 comment on column private.price_rules.costs is 'What the supplier asks for a piece, in dollars.';
 comment on column private.price_rules.assumed_grams is 'The weight of goods that have none.';
+comment on column private.price_rules.volume_divisor is
+'Cubic centimetres that carriers count as a kilogram: 5000 or 6000 by air. Null = weight alone.';
 
 create table private.price_roundings (
     currency text not null references public.currencies (code) on delete restrict,

@@ -9,11 +9,13 @@ create table private.product_costs (
     cost numeric(12, 2) not null,
     currency text not null references public.currencies (code) on delete restrict,
     duty_percent numeric(5, 2),
+    parcel_cm3 integer,
     updated_at timestamptz not null default now(),
     constraint product_costs_points_at_one_product
     check (num_nonnulls(product_id, retailer_product_id) = 1),
     constraint product_costs_cost_positive check (cost > 0),
-    constraint product_costs_duty_is_percent check (duty_percent between 0 and 500)
+    constraint product_costs_duty_is_percent check (duty_percent between 0 and 500),
+    constraint product_costs_parcel_cm3_positive check (parcel_cm3 > 0)
 );
 
 alter table private.product_costs enable row level security;
@@ -31,6 +33,8 @@ comment on table private.product_costs is
 'What the supplier asks for one piece of the cheapest variant, at the least quantity.';
 comment on column private.product_costs.duty_percent is
 'Known from the customs code; null = the rule''s.';
+comment on column private.product_costs.parcel_cm3 is
+'What a piece takes up packed, in cubic centimetres; null = not known.';
 
 create table private.product_freights (
     listing_id uuid not null references private.product_costs (listing_id) on delete cascade,

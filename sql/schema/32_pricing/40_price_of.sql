@@ -11,6 +11,7 @@ create type private.price_term as (
     freight_dollars numeric,
     freight_per_kilogram numeric,
     assumed_grams integer,
+    volume_divisor integer,
     duty_rule_id uuid,
     duty_percent numeric,
     exchange_rule_id uuid,
@@ -39,6 +40,7 @@ create type private.price_candidate as (
     dollars numeric,
     dollars_per_kilogram numeric,
     assumed_grams integer,
+    volume_divisor integer,
     place bigint
 );
 
@@ -78,7 +80,8 @@ create type private.rule_price as (
 comment on type private.rule_price is
 'What the rules make of a listing in a country, each step in the country''s currency: goods = '
 '(cost + freight) with the buffer, landed = goods + duty, target and floor with payment fee and '
-'tax, amount = target rounded. problem: not_served, rate_missing, rule_missing, too_dear.';
+'tax, amount = target rounded. problem: not_served, rate_missing, tax_missing (its last rate has '
+'ended), rule_missing, too_dear.';
 
 create or replace function private.price_candidates(
     channels public.product_channel [], category_ids uuid [], country text
@@ -110,6 +113,7 @@ begin
     select
         s.channel, s.category_id, m.code, r.id, r.component, r.costs, r.percent::numeric,
         r.amount / p.per_dollar, r.per_kilogram / p.per_dollar, r.assumed_grams,
+        r.volume_divisor,
         row_number() over (
             partition by s.channel, s.category_id, m.code, r.component
             order by
@@ -156,7 +160,7 @@ begin
     winner as (
         select distinct on (e.channel, e.category_id, e.country, e.cost, c.component)
             e.channel, e.category_id, e.country, e.cost, c.component, c.rule_id, c.percent,
-            c.dollars, c.dollars_per_kilogram, c.assumed_grams
+            c.dollars, c.dollars_per_kilogram, c.assumed_grams, c.volume_divisor
         from edge as e
         inner join candidate as c
             on e.channel = c.channel
@@ -175,6 +179,7 @@ begin
         max(w.dollars) filter (where w.component = 'freight'),
         max(w.dollars_per_kilogram) filter (where w.component = 'freight'),
         max(w.assumed_grams) filter (where w.component = 'freight'),
+        max(w.volume_divisor) filter (where w.component = 'freight'),
         max(w.rule_id::text) filter (where w.component = 'duty')::uuid,
         max(w.percent) filter (where w.component = 'duty'),
         max(w.rule_id::text) filter (where w.component = 'exchange_buffer')::uuid,
@@ -221,14 +226,14 @@ begin
     with item as (
         select
             c.listing_id, 'retail'::public.product_channel as channel, p.category_id, c.cost,
-            c.currency, c.duty_percent, p.weight_grams
+            c.currency, c.duty_percent, p.weight_grams, c.parcel_cm3
         from private.product_costs as c
         inner join public.products as p on c.product_id = p.id
         where c.listing_id = any(price_of.listing_ids) and p.id = any(price_of.listing_ids)
         union all
         select
             c.listing_id, 'wholesale', p.category_id, c.cost, c.currency, c.duty_percent,
-            p.weight_grams
+            p.weight_grams, c.parcel_cm3
         from private.product_costs as c
         inner join public.products_retailer as p on c.retailer_product_id = p.id
         where c.listing_id = any(price_of.listing_ids) and p.id = any(price_of.listing_ids)
@@ -236,7 +241,15 @@ begin
 
     market as materialized (
         select
-            m.code, m.currency, r.per_dollar, coalesce(x.rate, 0)::numeric as tax_rate,
+            m.code, m.currency, r.per_dollar,
+            -- A tax that ran out is not known to be none.
+            case
+                when x.rate is not null then x.rate::numeric
+                when not exists (
+                    select from public.tax_rates as y
+                    where y.country = m.code and y.valid_from <= current_date
+                ) then 0
+            end as tax_rate,
             10::numeric ^ c.minor_unit as units
         from public.countries as m
         inner join public.currencies as c on m.currency = c.code
@@ -262,7 +275,11 @@ begin
                 m.per_dollar * coalesce(
                     q.fee / qd.per_dollar,
                     t.freight_dollars
-                    + t.freight_per_kilogram * coalesce(i.weight_grams, t.assumed_grams) / 1000
+                    -- greatest passes over a size or a divisor that is not known
+                    + t.freight_per_kilogram * greatest(
+                        coalesce(i.weight_grams, t.assumed_grams)::numeric / 1000,
+                        i.parcel_cm3::numeric / t.volume_divisor
+                    )
                 ), 6
             ) as freight,
             case
@@ -350,6 +367,7 @@ begin
         case
             when not t.is_served then 'not_served'
             when t.rate is null then 'rate_missing'
+            when t.tax_rate is null then 'tax_missing'
             when t.target is null then 'rule_missing'
             -- what a price can be at most: numeric(12, 2)
             when t.target >= 1000000000 then 'too_dear'

@@ -6,9 +6,12 @@ create table private.price_floors (
     country text not null references public.countries (code) on delete restrict,
     currency text not null references public.currencies (code) on delete restrict,
     amount numeric(12, 2) not null,
+    cost numeric(12, 2),
+    cost_currency text,
     updated_at timestamptz not null default now(),
     primary key (listing_id, country),
-    constraint price_floors_amount_positive check (amount > 0)
+    constraint price_floors_amount_positive check (amount > 0),
+    constraint price_floors_cost_has_currency check (num_nonnulls(cost, cost_currency) in (0, 2))
 );
 
 alter table private.price_floors enable row level security;
@@ -22,6 +25,8 @@ for each row execute function public.update_updated_at_column();
 
 comment on table private.price_floors is
 'The least a piece may be sold for in a country, tax included; kept with the prices.';
+comment on column private.price_floors.cost is
+'The cost that it was made of, in cost_currency: one that is higher by now makes it too low.';
 
 -- Prices and floors are written by one at a time, or a price could pass a floor that is just
 -- rising. Whoever writes a price by itself shares the lock; who makes many anew has it alone.
@@ -90,6 +95,51 @@ begin
 end
 $$;
 
+create or replace function private.report_held_prices(
+    listing_ids uuid [], held integer, reason text
+)
+returns void
+language plpgsql
+set search_path = ''
+-- As set_prices.
+set enable_nestloop = off
+as $$
+begin
+    perform private.open_payment_exception(
+        kind => 'price_held',
+        -- each batch tells its own: a day's second one is not the first's
+        subject_id => md5(
+            'price_held' || report_held_prices.reason || pg_current_xact_id()::text
+        )::uuid,
+        detail => report_held_prices.held::text,
+        evidence => (
+            select
+                jsonb_build_object(
+                    'reason', report_held_prices.reason,
+                    'prices',
+                    jsonb_agg(
+                        jsonb_build_object(
+                            'listing_id', h.listing_id, 'country', h.country,
+                            'amount', h.amount, 'floor', h.floor
+                        )
+                    )
+                )
+            from (
+                select pp.listing_id, pp.country, pp.amount, f.amount as floor
+                from public.product_prices as pp
+                left join private.price_floors as f
+                    on f.listing_id = any(report_held_prices.listing_ids)
+                        and pp.listing_id = f.listing_id
+                        and pp.country = f.country
+                where pp.listing_id = any(report_held_prices.listing_ids) and pp.is_held
+                order by pp.listing_id, pp.country
+                limit 20
+            ) as h
+        )
+    );
+end
+$$;
+
 create or replace function private.tg_price_floors__hold_prices()
 returns trigger
 language plpgsql
@@ -104,48 +154,20 @@ declare
 begin
     update public.product_prices as pp
     set is_held = true
-    from private.price_floors as f
+    from changed as f
     where pp.listing_id = any(v_ids)
-        and f.listing_id = any(v_ids)
         and pp.listing_id = f.listing_id
         and pp.country = f.country
         and not pp.is_held
         and pp.amount < f.amount;
     get diagnostics v_held = row_count;
     if v_held > 0 then
-        perform private.open_payment_exception(
-            kind => 'price_held',
-            -- each batch tells its own: a day's second one is not the first's
-            subject_id => md5('price_held' || pg_current_xact_id()::text)::uuid,
-            detail => v_held::text,
-            evidence => (
-                select
-                    jsonb_build_object(
-                        'prices',
-                        jsonb_agg(
-                            jsonb_build_object(
-                                'listing_id', h.listing_id, 'country', h.country,
-                                'amount', h.amount, 'floor', h.floor
-                            )
-                        )
-                    )
-                from (
-                    select pp.listing_id, pp.country, pp.amount, f.amount as floor
-                    from private.price_floors as f
-                    inner join public.product_prices as pp
-                        on f.listing_id = pp.listing_id and f.country = pp.country
-                    where f.listing_id = any(v_ids) and pp.listing_id = any(v_ids) and pp.is_held
-                    order by pp.listing_id, pp.country
-                    limit 20
-                ) as h
-            )
-        );
+        perform private.report_held_prices(v_ids, v_held, 'under_floor');
     end if;
     update public.product_prices as pp
     set is_held = false
-    from private.price_floors as f
+    from changed as f
     where pp.listing_id = any(v_ids)
-        and f.listing_id = any(v_ids)
         and pp.listing_id = f.listing_id
         and pp.country = f.country
         and pp.is_held
@@ -187,6 +209,7 @@ revoke all on function private.lock_prices() from public;
 revoke all on function private.tg_product_prices__share_lock() from public;
 revoke all on function private.tg_product_prices__list_held() from public;
 revoke all on function private.tg_product_prices__check_floors() from public;
+revoke all on function private.report_held_prices(uuid [], integer, text) from public;
 revoke all on function private.tg_price_floors__hold_prices() from public;
 
 comment on function private.lock_prices() is
@@ -199,6 +222,9 @@ comment on function private.tg_product_prices__list_held() is
 comment on function private.tg_product_prices__check_floors() is
 'Trigger: no live price is under its floor. Error: price_below_floor. Definer because floors are '
 'closed to everyone.';
+comment on function private.report_held_prices(uuid [], integer, text) is
+'Puts prices that were just held before the admins, once a batch and reason: under_floor, or '
+'unpriced where a cost has risen and no price could be made of it.';
 comment on function private.tg_price_floors__hold_prices() is
 'Trigger: a price that its floor has overtaken is held, and the admins told; one that is above it '
 'again is live. Definer because prices have no update grant for everyone.';
@@ -238,8 +264,14 @@ comment on table public.price_history is
 comment on column public.price_history.amount is 'Null = from then on not for sale there.';
 comment on column public.price_history.previous_amount is 'Null = was not for sale there.';
 
-create policy select_all on public.price_history for select to anon, authenticated using (true);
-comment on policy select_all on public.price_history is 'These prices were all public.';
+create policy select_listed on public.price_history
+for select to anon, authenticated
+using (
+    exists (select from public.products as p where p.id = product_id)
+    or exists (select from public.products_retailer as r where r.id = retailer_product_id)
+);
+comment on policy select_listed on public.price_history is
+'These prices were all public; shown of the goods that the reader sees.';
 
 grant select on public.price_history to anon, authenticated, service_role;
 

@@ -9,23 +9,31 @@ as $$
 declare
     v_prices private.rule_price [];
     v_unpriced private.rule_price [];
+    v_floored private.rule_price [];
     v_inserted integer;
     v_updated integer;
     v_removed integer;
     v_held integer;
+    v_held_now uuid [];
 begin
     perform private.lock_prices();
     select
         coalesce(array_agg(p) filter (where p.problem is null), '{}'),
-        coalesce(array_agg(p) filter (where p.problem is not null), '{}')
-    into v_prices, v_unpriced
+        coalesce(array_agg(p) filter (where p.problem is not null), '{}'),
+        -- What is set by hand where nothing is sent has a floor as well.
+        coalesce(
+            array_agg(p) filter (
+                where p.problem is null or (p.problem = 'not_served' and p.floor < 1000000000)
+            ), '{}'
+        )
+    into v_prices, v_unpriced, v_floored
     from private.price_of(set_prices.listing_ids) as p;
 
     -- Floors that fall first, then the prices, then floors that rise: no price is ever under its
     -- floor, and one set by hand that a floor overtakes is held.
     update private.price_floors as f
-    set amount = n.floor
-    from unnest(v_prices) as n
+    set amount = n.floor, cost = n.cost, cost_currency = n.cost_currency
+    from unnest(v_floored) as n
     where f.listing_id = any(set_prices.listing_ids)
         and f.listing_id = n.listing_id
         and f.country = n.country
@@ -40,15 +48,36 @@ begin
         and n.problem = 'not_served';
     get diagnostics v_removed = row_count;
 
-    -- What now costs more than a price can be is not for sale at the price of another day.
-    update public.product_prices as pp
-    set is_held = true
-    from unnest(v_unpriced) as n
-    where pp.listing_id = any(set_prices.listing_ids)
-        and pp.listing_id = n.listing_id
-        and pp.country = n.country
-        and not pp.is_held
-        and n.problem = 'too_dear';
+    -- What now costs more than a price can be, or more than when it was last priced and cannot be
+    -- priced anew, is not for sale at the price of another day.
+    with held as (
+        update public.product_prices as pp
+        set is_held = true
+        from unnest(v_unpriced) as n
+        left join private.price_floors as f
+            on f.listing_id = any(set_prices.listing_ids)
+                and n.listing_id = f.listing_id
+                and n.country = f.country
+        where pp.listing_id = any(set_prices.listing_ids)
+            and pp.listing_id = n.listing_id
+            and pp.country = n.country
+            and not pp.is_held
+            and (
+                n.problem = 'too_dear'
+                or (
+                    n.problem in ('rate_missing', 'tax_missing', 'rule_missing')
+                    and (n.cost > f.cost or n.cost_currency <> f.cost_currency)
+                )
+            )
+        returning pp.listing_id
+    )
+
+    select array_agg(h.listing_id) into v_held_now from held as h;
+    if v_held_now is not null then
+        perform private.report_held_prices(
+            v_held_now, cardinality(v_held_now), 'unpriced'
+        );
+    end if;
 
     update public.product_prices as pp
     set amount = n.amount, is_held = false
@@ -75,21 +104,25 @@ begin
     where pp.listing_id is null;
     get diagnostics v_inserted = row_count;
 
-    insert into private.price_floors as f (listing_id, country, currency, amount)
-    select n.listing_id, n.country, n.currency, n.floor
-    from unnest(v_prices) as n
+    insert into private.price_floors as f (
+        listing_id, country, currency, amount, cost, cost_currency
+    )
+    select n.listing_id, n.country, n.currency, n.floor, n.cost, n.cost_currency
+    from unnest(v_floored) as n
     left join private.price_floors as k
         on k.listing_id = any(set_prices.listing_ids)
             and n.listing_id = k.listing_id
             and n.country = k.country
-    where k.amount is distinct from n.floor
+    where (k.amount, k.cost, k.cost_currency)
+        is distinct from (n.floor::numeric(12, 2), n.cost::numeric(12, 2), n.cost_currency)
     on conflict on constraint price_floors_pkey do update
-    set amount = excluded.amount
-    where f.amount is distinct from excluded.amount;
+    set amount = excluded.amount, cost = excluded.cost, cost_currency = excluded.cost_currency
+    where (f.amount, f.cost, f.cost_currency)
+        is distinct from (excluded.amount, excluded.cost, excluded.cost_currency);
 
     update public.product_prices as pp
     set is_held = false
-    from unnest(v_prices) as n
+    from unnest(v_floored) as n
     where pp.listing_id = any(set_prices.listing_ids)
         and pp.listing_id = n.listing_id
         and pp.country = n.country

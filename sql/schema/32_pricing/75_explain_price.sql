@@ -205,6 +205,7 @@ declare
     v_rules jsonb := '[]'::jsonb;
     v_calculation jsonb;
     v_floor numeric;
+    v_ratio numeric;
 begin
     if not exists (select from public.countries as c where c.code = v_country) then
         perform private.fail('country_unknown', left(v_country, 200));
@@ -225,6 +226,9 @@ begin
         perform private.fail('variant_not_found', explain_price.variant_id::text);
     end if;
 
+    select v.price_ratio into v_ratio
+    from public.product_variants as v
+    where v.id = explain_price.variant_id;
     select pp.* into v_price
     from public.product_prices as pp
     where pp.listing_id = explain_price.product_id and pp.country = v_country;
@@ -235,10 +239,17 @@ begin
                 jsonb_build_object('amount', v_price.amount)
             )
         );
-        if v_line.list_price <> v_price.amount then
+        if v_ratio > 1 then
             v_rules := v_rules || private.explain_rule(
-                'variant', true, 'other_variant', jsonb_build_object('amount', v_line.list_price)
+                'variant', true, 'other_variant',
+                jsonb_build_object('amount', v_line.list_price, 'price_ratio', v_ratio)
             );
+        elsif v_ratio = 1 then
+            v_rules := v_rules || private.explain_rule(
+                'variant', false, 'cheapest_variant', jsonb_build_object('price_ratio', v_ratio)
+            );
+        elsif v_line.problem = 'variant_required' then
+            v_rules := v_rules || private.explain_rule('variant', false, 'variant_open', '{}');
         end if;
         v_rules := v_rules || private.explain_discounts(
             explain_price.product_id, explain_price.quantity, v_line
@@ -250,12 +261,15 @@ begin
         v_calculation := private.explain_calculation(
             explain_price.product_id, explain_price.channel, v_country
         );
-        select f.amount into v_floor
+        select f.amount * coalesce(v_ratio, 1) into v_floor
         from private.price_floors as f
         where f.listing_id = explain_price.product_id and f.country = v_country;
         if v_price.is_held then
             v_rules := v_rules || private.explain_rule(
-                'listed_price', false, 'held_under_floor',
+                'listed_price', false,
+                case
+                    when v_price.amount * coalesce(v_ratio, 1) < v_floor then 'held_under_floor' else 'held_unpriced'
+                end,
                 jsonb_build_object('amount', v_price.amount)
             );
         end if;
@@ -278,7 +292,10 @@ begin
         'subtotal', explain_price.quantity * v_line.unit_price,
         'problem', v_line.problem,
         'rules', v_rules
-    ) || coalesce(v_calculation, '{}');
+    ) || coalesce(v_calculation, '{}') || case
+        when explain_price.variant_id is null then '{}'
+        else jsonb_build_object('variant_id', explain_price.variant_id)
+    end;
 end
 $$;
 
@@ -335,5 +352,6 @@ comment on function public.explain_price(uuid, public.product_channel, integer, 
 '{product_id, channel, quantity, country, currency, list_price, unit_price, subtotal, problem, '
 'rules: [{rule, applied, reason, text, …}]}. Admins see floor and calculation as well, with '
 'every price rule that won or lost. problem is the code that an order would be refused with. '
-'variant_id: of this variant, else of a line without one. Errors: product_not_found, '
+'variant_id: of this variant, and answered with it, floor as well; else of a line without one. The '
+'calculation is always the listing''s, its cheapest variant''s. Errors: product_not_found, '
 'variant_not_found, country_unknown, quantity_invalid.';

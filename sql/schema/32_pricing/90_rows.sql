@@ -8,69 +8,73 @@ on conflict (currency) do nothing;
 
 -- What admins change stays changed: rules are only ever added here.
 insert into private.price_rules (
-    id, component, channel, country, costs, percent, amount, per_kilogram, note
+    id, component, channel, country, costs, percent, amount, per_kilogram, note,
+    volume_divisor
 )
 values
 (
     'b1000000-0000-4000-8000-000000000001', 'freight', 'retail', 'CM', '[0,)', 0, 2.00, 11.00,
-    'A parcel by air to Douala, an estimate until the supplier quotes.'
+    'A parcel by air to Douala, an estimate until the supplier quotes.', 6000
 ),
 (
     'b1000000-0000-4000-8000-000000000002', 'freight', 'retail', 'ZA', '[0,)', 0, 1.50, 10.50,
-    'A parcel by air to Johannesburg, an estimate until the supplier quotes.'
+    'A parcel by air to Johannesburg, an estimate until the supplier quotes.', 6000
 ),
 (
     'b1000000-0000-4000-8000-000000000003', 'freight', 'wholesale', 'CM', '[0,)', 0, 0.10, 2.20,
-    'A piece of a shared load by sea to Douala, an estimate.'
+    'A piece of a shared load by sea to Douala, an estimate.', null
 ),
 (
     'b1000000-0000-4000-8000-000000000004', 'freight', 'wholesale', 'ZA', '[0,)', 0, 0.10, 1.80,
-    'A piece of a shared load by sea to Durban, an estimate.'
+    'A piece of a shared load by sea to Durban, an estimate.', null
 ),
 (
     'b1000000-0000-4000-8000-000000000005', 'duty', null, 'CM', '[0,)', 20, 0, 0,
-    'The middle band of the tariff; categories have their own.'
+    'The middle band of the tariff; categories have their own.', null
 ),
 (
     'b1000000-0000-4000-8000-000000000006', 'duty', null, 'ZA', '[0,)', 20, 0, 0,
-    'The flat rate of small parcels; categories have their own.'
+    'The flat rate of small parcels; categories have their own.', null
 ),
 (
     'b1000000-0000-4000-8000-000000000007', 'exchange_buffer', null, null, '[0,)', 3, 0, 0,
-    'Reference rates are not dealing rates.'
+    'Reference rates are not dealing rates.', null
 ),
 (
     'b1000000-0000-4000-8000-000000000008', 'payment_fee', null, null, '[0,)', 3.5, 0, 0,
-    'What gateways keep at most.'
+    'What gateways keep at most.', null
 ),
 (
-    'b1000000-0000-4000-8000-000000000009', 'margin', 'retail', null, '[0,5)', 80, 1.50, 0, null
+    'b1000000-0000-4000-8000-000000000009', 'margin', 'retail', null, '[0,5)', 80, 1.50, 0, null,
+    null
 ),
 (
-    'b1000000-0000-4000-8000-000000000010', 'margin', 'retail', null, '[5,20)', 55, 4.00, 0, null
+    'b1000000-0000-4000-8000-000000000010', 'margin', 'retail', null, '[5,20)', 55, 4.00, 0, null,
+    null
 ),
 (
     'b1000000-0000-4000-8000-000000000011', 'margin', 'retail', null, '[20,100)', 40, 11.00, 0,
-    null
+    null, null
 ),
 (
-    'b1000000-0000-4000-8000-000000000012', 'margin', 'retail', null, '[100,)', 28, 40.00, 0, null
+    'b1000000-0000-4000-8000-000000000012', 'margin', 'retail', null, '[100,)', 28, 40.00, 0, null,
+    null
 ),
 (
     'b1000000-0000-4000-8000-000000000013', 'margin', 'wholesale', null, '[0,5)', 35, 0.10, 0,
-    null
+    null, null
 ),
 (
     'b1000000-0000-4000-8000-000000000014', 'margin', 'wholesale', null, '[5,50)', 25, 1.75, 0,
-    null
+    null, null
 ),
 (
     'b1000000-0000-4000-8000-000000000015', 'margin', 'wholesale', null, '[50,)', 18, 12.50, 0,
-    null
+    null, null
 ),
 (
     'b1000000-0000-4000-8000-000000000016', 'floor', null, null, '[0,)', 2, 0, 0,
-    'What a piece costs, and a little for what goes wrong.'
+    'What a piece costs, and a little for what goes wrong.', null
 )
 on conflict do nothing;
 
@@ -99,13 +103,28 @@ values
 ),
 (
     'held_under_floor',
-    'Not for sale: the price set by hand is lower than what the piece now costs the shop.',
-    'Hors vente : le prix fixé à la main est inférieur à ce que la pièce coûte désormais.'
+    'Not for sale: the price is lower than what the piece now costs the shop.',
+    'Hors vente : le prix est inférieur à ce que la pièce coûte désormais à la boutique.'
+),
+(
+    'held_unpriced',
+    'Not for sale: what a piece costs has risen, and the rules make no price of it.',
+    'Hors vente : le coût de la pièce a augmenté et les règles n''en font aucun prix.'
 ),
 (
     'other_variant',
     'This variant has a price of its own.',
     'Cette variante a son propre prix.'
+),
+(
+    'cheapest_variant',
+    'This variant costs what the product is listed at.',
+    'Cette variante coûte le prix affiché du produit.'
+),
+(
+    'variant_open',
+    'Some variants are dearer than the listed price: one has to be chosen.',
+    'Certaines variantes coûtent plus que le prix affiché : il faut en choisir une.'
 ),
 (
     'quantity_outside',

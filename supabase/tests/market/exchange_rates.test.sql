@@ -1,7 +1,7 @@
 -- Rates of a source: the peg, the guards, what prices follow, and what a person decides.
 begin;
 \ir ../_helpers.psql
-select plan(54);
+select plan(56);
 
 select tests.make_admin('ada');
 select tests.make_user('amina');
@@ -61,6 +61,11 @@ select is(
     ),
     81.892, 'a yuan is worth what both sources say'
 );
+select is(
+    tests.records('{"EUR": "0.87973960", "ZAR": 0, "CNY": "0.000000001"}', 'first', '47 hours'),
+    '["EUR", "XAF"] [] []', 'what is no rate is left out, and the others of the sheet are taken'
+);
+select is(tests.newest('ZAR'), '17.11970000 first', 'so the last good one stays');
 select is(
     tests.records('{"XAF": "600", "GBP": "0.8", "USD": 1}', 'other'),
     '[] [] []', 'pegged and unknown currencies are not asked for'

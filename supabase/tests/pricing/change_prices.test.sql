@@ -2,7 +2,7 @@
 begin;
 \ir ../_helpers.psql
 \ir _prices.psql
-select plan(44);
+select plan(80);
 
 select tests.make_admin('ada');
 select tests.make_user('amina');
@@ -26,6 +26,7 @@ create table tests.calls (sql text);
 insert into tests.calls values
 ('public.set_price(tests.id(''shoe''), ''retail'', ''CM'', 30000)'), ('public.price_rules()'),
 ('public.set_price_rule(''duty'', percent => 0)'), ('public.remove_price_rule(gen_random_uuid())'),
+('public.price_roundings()'), ('public.set_price_roundings(''ZAR'', ''[]'')'),
 ('public.refused_exchange_rates()'), ('public.accept_exchange_rate(gen_random_uuid())');
 grant select on tests.calls to public;
 select tests.act_as_anon();
@@ -100,7 +101,8 @@ select is(
     '{
         "component": "duty", "channel": "retail", "country": "CM", "category": "test-goods",
         "min_cost": 5, "below_cost": 50, "percent": 40.0000, "amount": 0.00,
-        "per_kilogram": 0.00, "currency": "USD", "assumed_grams": 500, "note": "Tariff."
+        "per_kilogram": 0.00, "currency": "USD", "assumed_grams": 500, "volume_divisor": null,
+        "note": "Tariff."
     }',
     'an admin adds one'
 );
@@ -131,24 +133,108 @@ select tests.refuses(
     $$select public.set_price_rule('duty', category => 'nothing', percent => 1)$$,
     'PT404 category_not_found', 'and for a category of the shop', 'nothing'
 );
-select tests.violates(sql, rule, title)
+select tests.refuses(
+    $$select public.set_price_rule('duty', currency => 'XXX', percent => 1)$$,
+    'PT400 currency_unknown', 'and in a currency of the shop', 'XXX'
+);
+select tests.refuses(
+    format('select public.set_price_rule(%s)', r.arguments),
+    'PT400 price_rule_invalid', r.title, r.argument
+)
 from (
     values
-    ($$select public.set_price_rule('luck', percent => 1)$$,
-        'price_rules_component_is_known', 'a rule is of a known kind'),
-    ($$select public.set_price_rule('duty', percent => 1, country => 'ZA', amount => 5)$$,
-        'price_rules_fits_component', 'a duty has no amount'),
-    ($$select public.set_price_rule('payment_fee', country => 'ZA', percent => 40)$$,
-        'price_rules_percent_in_range', 'a fee is not more than the gateway could ask'),
-    ($$select public.set_price_rule('freight', amount => 'NaN')$$,
-        'price_rules_amounts_not_negative', 'an amount is a number'),
-    ($$select public.set_price_rule('freight', amount => 1, per_kilogram => 'NaN')$$,
-        'price_rules_amounts_not_negative', 'one by weight as well'),
-    ($$select public.set_price_rule('duty', percent => 'NaN')$$,
-        'price_rules_percent_in_range', 'and a percentage'),
-    ($$select public.set_price_rule('duty', country => 'ZA', min_cost => 'NaN', percent => 1)$$,
-        'price_rules_costs_are_half_open', 'a band begins at a number')
-) as v (sql, rule, title);
+    ('null, percent => 1', 'component', 'a rule is of some kind'),
+    ('''luck'', percent => 1', 'component', 'of a known one'),
+    ('''duty'', country => ''ZA'', percent => 1, amount => 5', 'amount', 'a duty has no amount'),
+    ('''margin'', percent => 1, per_kilogram => 5', 'per_kilogram', 'a margin has no weight'),
+    ('''freight'', percent => 1', 'percent', 'a freight no percentage'),
+    ('''payment_fee'', country => ''ZA'', percent => 40', 'percent',
+        'a fee is not more than the gateway could ask'),
+    ('''duty'', percent => 1e9', 'percent', 'a duty not more than the goods nine times over'),
+    ('''duty'', percent => -1', 'percent', 'nor less than nothing'),
+    ('''freight'', amount => 1e10', 'amount', 'an amount is one that can be paid'),
+    ('''freight'', amount => ''NaN''', 'amount', 'it is a number'),
+    ('''freight'', amount => 1, per_kilogram => ''NaN''', 'per_kilogram', 'one by weight as well'),
+    ('''duty'', percent => ''NaN''', 'percent', 'and a percentage'),
+    ('''duty'', country => ''ZA'', min_cost => ''NaN'', percent => 1', 'min_cost',
+        'a band begins at a number'),
+    ('''duty'', country => ''ZA'', below_cost => ''NaN'', percent => 1', 'below_cost',
+        'and ends at one'),
+    ('''freight'', assumed_grams => 0', 'assumed_grams', 'nothing weighs nothing'),
+    ('''freight'', volume_divisor => 0', 'volume_divisor', 'nothing is that large'),
+    ('''duty'', percent => 1, volume_divisor => 6000', 'volume_divisor', 'a duty has no size'),
+    ('''duty'', percent => 1, note => E''one\ntwo''', 'note', 'a note is one line')
+) as r (arguments, argument, title);
+select is(
+    public.set_price_rule(
+        'freight', 'retail', amount => 2, per_kilogram => 10, volume_divisor => 5000
+    ) -> 'volume_divisor',
+    '5000', 'a freight by size'
+);
+
+-- how prices end
+select is(
+    public.price_roundings(),
+    '{
+        "XAF": [
+            {"from": 0, "step": 50.00, "ending": 0.00},
+            {"from": 10000, "step": 100.00, "ending": 0.00}
+        ],
+        "ZAR": [{"from": 0, "step": 1.00, "ending": 0.90}]
+    }',
+    'an admin sees how prices end'
+);
+select tests.refuses(
+    format('select public.set_price_roundings(%L, %L)', 'ZAR', r.roundings),
+    'PT400 price_roundings_invalid', r.title, r.argument
+)
+from (
+    values
+    (null, 'roundings', 'prices end somehow'), ('[]', 'roundings', 'one band at least'),
+    ('{}', 'roundings', 'bands are a list'), ('[7]', 'roundings[0].band', 'of objects'),
+    ('[{"from": 1, "step": 1}]', 'roundings[0].from', 'the first begins at nothing'),
+    ('[{"from": 0, "step": 1}, {"from": 0, "step": 2}]', 'roundings[1].from',
+        'each above the last'),
+    ('[{"from": "0", "step": 1}]', 'roundings[0].from', 'at a number'),
+    ('[{"from": 0}]', 'roundings[0].step', 'with a step'),
+    ('[{"from": 0, "step": 0}]', 'roundings[0].step', 'that is something'),
+    ('[{"from": 0, "step": 0.001}]', 'roundings[0].step', 'and can be paid'),
+    ('[{"from": 0, "step": 1, "ending": 1}]', 'roundings[0].ending', 'an ending is within a step'),
+    ('[{"from": 0, "step": 1, "ending": -0.1}]', 'roundings[0].ending', 'and not below'),
+    ('[{"from": 0, "step": 1, "ending": 0.905}]', 'roundings[0].ending', 'and can be paid')
+) as r (roundings, argument, title);
+select tests.refuses(
+    $$select public.set_price_roundings('XXX', '[{"from": 0, "step": 1}]')$$,
+    'PT400 currency_unknown', 'in a currency of the shop', 'XXX'
+);
+select is(
+    public.set_price_roundings(
+        'ZAR', '[{"from": 0, "step": 0.5}, {"from": 100, "step": 10, "ending": 9}]'
+    ) -> 'ZAR',
+    '[
+        {"from": 0, "step": 0.50, "ending": 0.00}, {"from": 100, "step": 10.00, "ending": 9.00}
+    ]',
+    'an admin changes all of a currency at once'
+);
+select is(
+    public.price_roundings() #> '{XAF,0,step}', '50.00', 'and of no other'
+);
+select tests.act_as_owner();
+select is(
+    (
+        select array_agg(trim_scale(private.round_price(a, 'ZAR')))
+        from unnest(array[99.60, 100, 697.16, 1e9]) as a
+    ),
+    '{100,109,699,1000000009}', 'prices end so from then on, of every size'
+);
+select is(
+    (select r.requested_at > r.started_at from private.repricings as r), true,
+    'and all are asked for anew'
+);
+delete from private.outbox;
+update private.repricings set requested_at = '-infinity';
+select tests.act_as('ada');
+select public.set_price_rule('duty', 'retail', 'CM', percent => 20);
 
 -- every change has all prices made anew
 select tests.act_as_owner();

@@ -2,7 +2,7 @@
 begin;
 \ir ../_helpers.psql
 \ir _prices.psql
-select plan(24);
+select plan(30);
 
 -- given goods with breaks, and people
 select tests.make_user('amina', 'fr', 'CM');
@@ -202,6 +202,62 @@ select results_eq(
     $$,
     $$values ('listed_price false held_under_floor'), ('rule_price false listed_by_manual')$$,
     'and a held one is said to be held'
+);
+
+-- goods in variants: which one, at its own price and floor
+select tests.act_as_owner();
+select tests.make_product('shoe', price_za => 697.90, price_cm => 24200);
+select tests.costs('shoe', 10);
+update public.product_prices set source = 'rule' where listing_id = tests.id('shoe');
+select tests.set_prices('shoe');
+insert into public.product_variants (id, product_id, external_id, price_ratio)
+values
+(tests.name_it('plain', gen_random_uuid()), tests.id('shoe'), 'plain', 1),
+(tests.name_it('gold', gen_random_uuid()), tests.id('shoe'), 'gold', 2);
+select tests.act_as_anon();
+select results_eq(
+    $$select tests.reasons(public.explain_price(tests.id('shoe'), 'retail', 1, 'ZA'))$$,
+    $$values ('listed_price true listed_by_rule'), ('variant false variant_open')$$,
+    'without a variant the listed price is said to be open'
+);
+select results_eq(
+    $$
+    select tests.reasons(
+        public.explain_price(tests.id('shoe'), 'retail', 1, 'ZA', tests.id('plain'))
+    )
+    $$,
+    $$values ('listed_price true listed_by_rule'), ('variant false cheapest_variant')$$,
+    'the cheapest variant has the listed price'
+);
+select results_eq(
+    $$
+    select tests.reasons(
+        public.explain_price(tests.id('shoe'), 'retail', 1, 'ZA', tests.id('gold'))
+    )
+    $$,
+    $$values ('listed_price true listed_by_rule'), ('variant true other_variant')$$,
+    'a dearer one its own'
+);
+select is(
+    public.explain_price(tests.id('shoe'), 'retail', 2, 'ZA', tests.id('gold'))
+    - '{rules, country, currency, channel, product_id, quantity}'::text [],
+    jsonb_build_object(
+        'list_price', 1395.90, 'unit_price', 1395.90, 'subtotal', 2791.80, 'problem', null,
+        'variant_id', tests.id('gold')
+    ),
+    'and it is named'
+);
+select is(
+    (
+        select array_agg(b.unit_price || ' ' || b.list_price)
+        from public.price_breaks(tests.id('shoe'), 'retail', 'ZA', tests.id('gold')) as b
+    ),
+    '{"1395.90 1395.90"}', 'as the breaks say it'
+);
+select tests.act_as('ada');
+select is(
+    public.explain_price(tests.id('shoe'), 'retail', 1, 'ZA', tests.id('gold')) -> 'floor',
+    '1022.52', 'its floor is its share of the listing''s'
 );
 
 select * from finish();

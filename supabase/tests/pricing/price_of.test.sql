@@ -2,7 +2,7 @@
 begin;
 \ir ../_helpers.psql
 \ir _prices.psql
-select plan(42);
+select plan(49);
 
 create function tests.works_out(name text, country text) returns text
 language sql stable as $$
@@ -199,11 +199,51 @@ select tests.costs('shoe', 10);
 
 -- tax follows its dates
 update public.tax_rates set valid_until = current_date where country = 'CM';
+select is(
+    (select p.problem from private.price_of(array[tests.id('shoe')], 'CM') as p),
+    'tax_missing', 'a tax that ran out is not known to be none'
+);
+delete from public.tax_rates where country = 'CM';
+select is(
+    (
+        select p.tax_rate || ' ' || p.amount
+        from private.price_of(array[tests.id('shoe')], 'CM') as p
+    ),
+    '0 20100.00', 'a country that never had one has none'
+);
 insert into public.tax_rates (country, name, name_fr, rate, valid_from)
 values ('CM', 'VAT', 'TVA', 0.25, current_date);
 select is(
     (select p.tax_rate from private.price_of(array[tests.id('shoe')], 'CM') as p),
     0.2500, 'the tax of today is in the price'
+);
+
+-- a parcel that is large for its weight is sent by its size
+select tests.costs('lamp', 10);
+update private.product_costs set parcel_cm3 = 12000 where product_id = tests.id('lamp');
+select is(
+    (select p.freight from private.price_of(array[tests.id('lamp')], 'ZA') as p),
+    216.000000, 'size counts for nothing where the rule has no divisor'
+);
+update private.price_rules set volume_divisor = 6000
+where component = 'freight';
+select is(
+    (select p.freight from private.price_of(array[tests.id('lamp')], 'ZA') as p),
+    396.000000, '12 litres are sent as two kilograms'
+);
+update private.product_costs set parcel_cm3 = 5999 where product_id = tests.id('lamp');
+select is(
+    (select p.freight from private.price_of(array[tests.id('lamp')], 'ZA') as p),
+    216.000000, 'one of a kilogram is never sent as less'
+);
+update private.product_costs set parcel_cm3 = null where product_id = tests.id('lamp');
+select is(
+    (select p.freight from private.price_of(array[tests.id('lamp')], 'ZA') as p),
+    216.000000, 'an unknown size is not nothing'
+);
+select tests.violates(
+    $$update private.price_rules set volume_divisor = 6000 where component = 'duty'$$,
+    'price_rules_fits_component', 'a duty has no size'
 );
 
 -- rounding: up, after tax

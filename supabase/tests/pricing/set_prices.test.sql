@@ -2,7 +2,7 @@
 begin;
 \ir ../_helpers.psql
 \ir _prices.psql
-select plan(58);
+select plan(70);
 
 -- given goods that the rules price, and an admin
 select tests.make_admin('ada');
@@ -285,6 +285,17 @@ select is(tests.price('shoe', 'ZA'), 511.26, 'the one by hand is not');
 select is(
     (tests.history('shoe', 'CM')) [9], '24200 - rule', 'the history knows its last move'
 );
+select tests.costs('shoe', 11);
+select is(
+    tests.set_prices('shoe'), '{"priced": 0, "written": 0, "held": 1, "unpriced": 2}',
+    'nor is it sold there below what a piece costs by now'
+);
+select is(
+    tests.floor_of('shoe', 'ZA'), 541.33, 'which is worked out where nothing is sent as well'
+);
+select tests.costs('shoe', 10);
+select tests.set_prices('shoe');
+select is(tests.price('shoe', 'ZA'), 511.26, 'and it is sold again when that falls');
 delete from private.product_freights;
 select tests.set_prices('shoe');
 select is(tests.price('shoe', 'CM'), 24200.00, 'it is back when something is sent again');
@@ -314,6 +325,59 @@ select is(
     'without a rule nothing is written'
 );
 select is(tests.price('shoe', 'CM'), 24200.00, 'and the last good price stays');
+-- but not when the goods have become dearer: nobody knows what they may be sold for
+select tests.costs('shoe', 9.99);
+select is(
+    tests.set_prices('shoe') -> 'held', '0', 'what has become cheaper stays at the last price'
+);
+select tests.costs('shoe', 10.01);
+select is(
+    tests.set_prices('shoe'), '{"priced": 0, "written": 0, "held": 2, "unpriced": 2}',
+    'what has become dearer and has no new price is held'
+);
+select results_eq(
+    $$
+    select e.detail, e.evidence ->> 'reason' from private.payment_exceptions as e
+    where e.kind = 'price_held' order by e.evidence ->> 'reason'
+    $$,
+    $$values ('1', 'under_floor'), ('2', 'unpriced')$$, 'and a person is asked to look at it'
+);
+select is(
+    (
+        select array_agg(r ->> 'reason')
+        from (select tests.act_as('ada')) as a
+        cross join lateral jsonb_array_elements(
+            public.explain_price(tests.id('shoe'), 'retail', 1, 'CM') -> 'rules'
+        ) as r
+    ),
+    '{held_unpriced}', 'an admin reads why'
+);
+select tests.act_as_owner();
+insert into private.price_rules (component, country, percent) values ('margin', 'CM', 50);
+select is(
+    tests.set_prices('shoe'), '{"priced": 1, "written": 1, "held": 1, "unpriced": 1}',
+    'a country that has a rule again has a price again, the other has none'
+);
+select is(tests.price('shoe', 'ZA'), null, 'what sets one free leaves the other held');
+update private.price_rules set country = null where component = 'margin';
+select tests.costs('shoe', 10);
+select tests.set_prices('shoe');
+select is(
+    (
+        select array_agg(pp.country || ' ' || pp.amount order by pp.country)
+        from public.product_prices as pp
+        where pp.listing_id = tests.id('shoe') and not pp.is_held
+    ),
+    '{"CM 24200.00","ZA 511.26"}', 'with rules for all both are sold'
+);
+-- a tax that ran out is not a tax of nothing
+update public.tax_rates set valid_until = current_date where country = 'CM';
+select is(
+    tests.set_prices('shoe'), '{"priced": 1, "written": 0, "held": 0, "unpriced": 1}',
+    'without a tax for today the price is not made anew'
+);
+select is(tests.price('shoe', 'CM'), 24200.00, 'the one with the last tax stays');
+update public.tax_rates set valid_until = null where country = 'CM';
 
 -- the invariant sees what no door lets in
 set constraints all immediate;
