@@ -30,6 +30,7 @@ create table public.product_reviews (
     moderated_at timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
+    constraint product_reviews_user_id_listing_id_key unique (user_id, listing_id),
     constraint product_reviews_order_item_id_key unique (order_item_id),
     constraint product_reviews_points_at_one_product
     check (num_nonnulls(product_id, retailer_product_id) = 1),
@@ -65,7 +66,6 @@ create index product_reviews_listing_id_created_at_approved_idx
 on public.product_reviews (listing_id, created_at desc, id desc) where status = 'approved';
 create index product_reviews_status_updated_at_idx
 on public.product_reviews (status, updated_at, id);
-create index product_reviews_user_id_idx on public.product_reviews (user_id);
 create index product_reviews_product_id_idx on public.product_reviews (product_id);
 create index product_reviews_retailer_product_id_idx
 on public.product_reviews (retailer_product_id);
@@ -76,8 +76,10 @@ before update on public.product_reviews
 for each row execute function public.update_updated_at_column();
 
 comment on table public.product_reviews is
-'What buyers say of goods that were delivered to them, one a line of an order. Shown once an admin '
-'approved it.';
+'What buyers say of goods that were delivered to them, one a buyer and product. Shown once an '
+'admin approved it.';
+comment on column public.product_reviews.order_item_id is
+'The delivered line that it was last written for.';
 comment on column public.product_reviews.author_name is
 'First name as it was when the review was written; null = a customer without one.';
 comment on column public.product_reviews.note is
@@ -158,8 +160,15 @@ after delete on public.product_ratings
 referencing old table as changed
 for each statement execute function private.tg__note_catalogue_change();
 
-create policy select_all on public.product_ratings for select to anon, authenticated using (true);
-comment on policy select_all on public.product_ratings is 'Ratings are public.';
+create policy select_listed on public.product_ratings
+for select to anon, authenticated
+using (
+    exists (select from public.products as p where p.id = product_id)
+    or exists (select from public.products_retailer as r where r.id = retailer_product_id)
+);
+
+comment on policy select_listed on public.product_ratings is
+'Ratings are public, of the goods that the reader sees.';
 
 grant select on public.product_ratings to anon, authenticated, service_role;
 

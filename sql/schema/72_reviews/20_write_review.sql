@@ -120,8 +120,9 @@ begin
         nullif(left(split_part(btrim(u.full_name), ' ', 1), 60), '')
     from public.users as u
     where u.id = v_user_id
-    on conflict on constraint product_reviews_order_item_id_key do update
-    set rating = excluded.rating,
+    on conflict on constraint product_reviews_user_id_listing_id_key do update
+    set order_item_id = excluded.order_item_id,
+        rating = excluded.rating,
         title = excluded.title,
         body = excluded.body,
         language = excluded.language,
@@ -134,7 +135,8 @@ begin
         is distinct from (excluded.rating, excluded.title, excluded.body, excluded.language);
     select r.* into strict v_review
     from public.product_reviews as r
-    where r.order_item_id = v_item.id;
+    where r.user_id = v_user_id
+        and r.listing_id = coalesce(v_item.product_id, v_item.retailer_product_id);
     return private.review_as_row(
         v_review, true, 'own', extract(epoch from v_review.created_at)
     );
@@ -237,10 +239,11 @@ grant execute on function public.delete_review(uuid) to authenticated;
 grant execute on function public.my_reviews() to authenticated;
 
 comment on function public.write_review(uuid, integer, text, text, text) is
-'Reviews a line of the caller''s delivered order with 1 to 5 stars, or changes the review that is '
-'there; others see it once an admin approved it. Errors: authentication_required, review_invalid '
-'(details name the field), language_unknown, card_number_refused, order_item_not_found, '
-'review_not_delivered, rate_limit_exceeded.';
+'Reviews the product in a line of the caller''s delivered order with 1 to 5 stars, or changes the '
+'caller''s review of it, whichever line or variant that was for; others see it once an admin '
+'approved it. Errors: authentication_required, review_invalid (details name the field), '
+'language_unknown, card_number_refused, order_item_not_found, review_not_delivered, '
+'rate_limit_exceeded.';
 comment on function public.delete_review(uuid) is
 'Takes the caller''s own review away, if it is there. Error: authentication_required.';
 comment on function public.my_reviews() is

@@ -20,26 +20,52 @@ begin
     if find_reviews.cursor is not null then
         v_cursor := private.read_cursor(find_reviews.cursor, v_sort);
     end if;
+    if v_sort = 'newest' then
+        return query
+        select w.*
+        from (
+            select r as review
+            from public.product_reviews as r
+            where r.listing_id = find_reviews.product_id
+                and r.status = 'approved'
+                and (
+                    v_cursor is null
+                    or (r.created_at, r.id)
+                    < (to_timestamp((v_cursor ->> 'k')::numeric), (v_cursor ->> 'i')::uuid)
+                )
+            order by r.created_at desc, r.id desc
+            limit find_reviews.page_size
+        ) as p
+        cross join lateral private.review_as_row(
+            p.review, false, v_sort, extract(epoch from (p.review).created_at)
+        ) as w
+        order by (p.review).created_at desc, (p.review).id desc;
+        return;
+    end if;
     -- One descending key for each sort: stars stand above every moment.
     return query
-    select (private.review_as_row(r, false, v_sort, k.sort_key)).*
-    from public.product_reviews as r
-    cross join lateral (
-        select
-            extract(epoch from r.created_at) + case v_sort
-                when 'highest' then r.rating * 1e11
-                when 'lowest' then (5 - r.rating) * 1e11
-                else 0
-            end as sort_key
-    ) as k
-    where r.listing_id = find_reviews.product_id
-        and r.status = 'approved'
-        and (
-            v_cursor is null
-            or (k.sort_key, r.id) < ((v_cursor ->> 'k')::numeric, (v_cursor ->> 'i')::uuid)
-        )
-    order by k.sort_key desc, r.id desc
-    limit find_reviews.page_size;
+    select w.*
+    from (
+        select r as review, k.sort_key
+        from public.product_reviews as r
+        cross join lateral (
+            select
+                extract(epoch from r.created_at) + case v_sort
+                    when 'highest' then r.rating
+                    else 5 - r.rating
+                end * 1e11 as sort_key
+        ) as k
+        where r.listing_id = find_reviews.product_id
+            and r.status = 'approved'
+            and (
+                v_cursor is null
+                or (k.sort_key, r.id) < ((v_cursor ->> 'k')::numeric, (v_cursor ->> 'i')::uuid)
+            )
+        order by k.sort_key desc, r.id desc
+        limit find_reviews.page_size
+    ) as p
+    cross join lateral private.review_as_row(p.review, false, v_sort, p.sort_key) as w
+    order by p.sort_key desc, (p.review).id desc;
 end
 $$;
 

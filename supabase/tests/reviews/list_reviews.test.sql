@@ -10,8 +10,9 @@ select tests.make_user('amina', 'fr', 'CM');
 select tests.make_admin('chioma');
 select tests.make_product('shoe');
 select tests.make_product('lamp');
+select tests.make_user('author-' || n, 'fr', 'CM') from generate_series(1, 8) as n;
 select tests.place_order(
-    'order-' || n, 'amina',
+    'order-' || n, 'author-' || n,
     jsonb_build_array(tests.item(case when n = 8 then 'lamp' else 'shoe' end, 1))
 )
 from generate_series(1, 8) as n;
@@ -21,7 +22,8 @@ insert into public.product_reviews (
     moderated_at, created_at
 )
 select
-    tests.name_it(r.name, gen_random_uuid()), tests.line('order-' || r.n), tests.id('amina'),
+    tests.name_it(r.name, gen_random_uuid()), tests.line('order-' || r.n),
+    tests.id('author-' || r.n),
     tests.id(case when r.n = 8 then 'lamp' else 'shoe' end), r.rating, r.name, 'en', r.status,
     case when r.status = 'rejected' then 'No.' end,
     case when r.status <> 'pending' then tests.id('chioma') end,

@@ -33,7 +33,7 @@ select tests.has_policies(
     'select_approved_or_own_or_admin: select to anon, authenticated'
 );
 select tests.has_policies(
-    'public.product_ratings', 'select_all: select to anon, authenticated'
+    'public.product_ratings', 'select_listed: select to anon, authenticated'
 );
 select tests.remember();
 

@@ -1,9 +1,9 @@
--- Reviews: only of what was delivered to their author, one a line, seen by others once approved.
+-- Reviews: only of what was delivered to their author, one a product, seen by others once approved.
 begin;
 \ir ../_helpers.psql
 \ir ../payments/_payments.psql
 \ir _delivered.psql
-select plan(47);
+select plan(53);
 
 -- given amina, to whom shoes and a box were delivered, and who waits for a lamp; and bongani
 select tests.make_user('amina', 'fr', 'CM');
@@ -169,6 +169,54 @@ select public.delete_review((tests.review('his')).id);
 select is(tests.stars('shoe'), '2.00 (1): 0 1 0 0 0', 'his own he does');
 select lives_ok('select public.delete_review(gen_random_uuid())', 'what is not there is gone');
 select is((tests.review('his')).id, null, 'it is gone');
+
+-- One buyer has one opinion of a product, whatever they bought of it -----------------------------
+
+select tests.act_as_owner();
+insert into public.product_variants (id, product_id, external_id)
+select tests.name_it(n, gen_random_uuid()), tests.id('shoe'), n
+from unnest(array['small', 'large']) as n;
+select tests.place_order(
+    'again', 'bongani', jsonb_build_array(
+        tests.item('shoe', 1) || jsonb_build_object('variant_id', tests.id('small')),
+        tests.item('shoe', 1) || jsonb_build_object('variant_id', tests.id('large'))
+    ), 'ZA'
+);
+select tests.deliver('again');
+select tests.act_as('bongani');
+select is(
+    (
+        select count(distinct w.review_id)
+        from (
+            values
+            (tests.line('his'), 5), (tests.line('again'), 5), (tests.line('again', 2), 1)
+        ) as l (id, stars)
+        cross join lateral public.write_review(l.id, l.stars) as w
+    ),
+    1::bigint, 'three lines of one product are one review'
+);
+select results_eq(
+    'select r.rating, r.order_item_id from public.my_reviews() as r',
+    $$values (1::smallint, tests.line('again', 2))$$, 'as it was written last'
+);
+select tests.act_as('chioma');
+select tests.approve((tests.review('again', 2)).id);
+select is(tests.stars('shoe'), '1.50 (2): 1 1 0 0 0', 'and count once');
+select tests.act_as('bongani');
+select is(
+    (public.write_review(tests.line('his'), 1)).status::text, 'approved',
+    'the same for another line is the same'
+);
+select public.delete_review((tests.review('again', 2)).id);
+select tests.act_as_owner();
+select is((tests.review('again', 2)).id, null, 'taken away it is gone');
+select tests.violates(
+    $$
+    insert into public.product_reviews (order_item_id, user_id, product_id, rating, language)
+    values (tests.line('his'), tests.id('amina'), tests.id('shoe'), 5, 'en')
+    $$,
+    'product_reviews_user_id_listing_id_key', 'nobody has two'
+);
 
 -- How often ---------------------------------------------------------------------------------------
 

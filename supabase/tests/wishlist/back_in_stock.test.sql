@@ -2,7 +2,7 @@
 begin;
 \ir ../_helpers.psql
 \ir ../payments/_payments.psql
-select plan(42);
+select plan(46);
 
 -- given three people who wish for a lamp that has run out, one of them where it is not sold
 select tests.make_user('amina', 'fr', 'CM');
@@ -141,6 +141,16 @@ update public.products set is_active = false where id = tests.id('lamp');
 update public.wishlist_items set notified_at = null;
 select is(tests.announce('lamp'), '{"announced": 0}', 'what is not on sale is no news');
 update public.products set is_active = true where id = tests.id('lamp');
+delete from private.outbox;
+update public.product_prices set is_held = true where listing_id = tests.id('lamp');
+select is(tests.announce('lamp'), '{"announced": 0}', 'nor what cannot be bought at its price');
+select is(tests.asked(), null, 'given nothing is asked for');
+update public.product_prices set is_held = false where listing_id = tests.id('lamp');
+select is(tests.asked(), 'lamp', 'that it can again is news');
+update public.product_prices set amount = amount + 100, is_held = false
+where listing_id = tests.id('lamp');
+update public.product_prices set amount = amount - 100 where listing_id = tests.id('lamp');
+select is(tests.asked(), null, 'a new price is not');
 
 -- Wishing again -----------------------------------------------------------------------------------
 
@@ -200,7 +210,7 @@ select is(
     jsonb_build_object(
         'first_name', 'Amina', 'product_id', tests.id('lamp'), 'product_name', 'Lampe',
         'price', 5000.00, 'currency', 'XAF', 'minor_unit', 0, 'min_order_quantity', 1,
-        'available', 1
+        'available', 1, 'image', null
     ),
     'it speaks her language and names her country''s price'
 );
