@@ -120,8 +120,25 @@ class ProductList(BaseModel):
     next_cursor: str | None
 
 
+class ProductVariant(BaseModel):
+    """What there is to choose of a product: its price is that of the country, null if not sold."""
+
+    variant_id: str
+    options: list[dict[str, str]]
+    country: str
+    currency: str | None
+    price: float | None
+    available: int
+    in_stock: bool
+    image: str | None
+
+
 class ProductDetail(BaseModel):
-    """A product with its pictures, its price in each country and its wholesale breaks."""
+    """A product with its pictures, its price in each country and its wholesale breaks.
+
+    `options` and `variants` are in the language asked for; variants are priced for the country
+    asked for, else the caller's. Empty where there is nothing to choose.
+    """
 
     id: str
     channel: Channel
@@ -139,6 +156,8 @@ class ProductDetail(BaseModel):
     media: list[dict[str, Any]]
     prices: list[dict[str, Any]]
     tiers: list[dict[str, Any]]
+    options: list[dict[str, Any]]
+    variants: list[ProductVariant]
     bulk_discount_percent: float | None = None
     bulk_min_quantity: int | None = None
     weight_grams: int | None
@@ -158,7 +177,8 @@ _COLUMNS: Final = (
     "id,name,name_fr,description,description_fr,seller_rating,review_count,max_order_quantity,"
     "weight_grams,created_at,updated_at,category:categories(id,slug,name,name_fr),"
     "media:product_media(storage_path,alt,alt_fr,width,height,position),"
-    "prices:product_prices(country,currency,amount),stock:product_stock(available)"
+    "prices:product_prices(country,currency,amount),stock:product_stock(available),"
+    "is_active,variants:product_variants(id)"
 )
 _WHOLESALE_COLUMNS: Final = (
     f"{_COLUMNS},min_order_quantity,order_increment,bulk_discount_percent,bulk_min_quantity,"
@@ -298,6 +318,7 @@ def _detail(
     )
     if product is None:
         raise NotFoundError("product_not_found")
+    product |= _choice(client, product, country, language)
     return {
         "items": [product],
         "recommendations": _recommend(
@@ -324,6 +345,8 @@ def _find(
         .eq("id", product_id)
         .order("position", foreign_table="media")
         .order("country", foreign_table="prices")
+        .eq("variants.is_active", "true")
+        .limit(1, foreign_table="variants")
     )
     if country is not None:
         query = query.eq("prices.country", country)
@@ -339,6 +362,26 @@ def _find(
         **row,
         "channel": channel,
         "available": sum(line["available"] for line in _as_list(stock)),
+    }
+
+
+def _choice(
+    client: SyncPostgrestClient, product: dict[str, Any], country: str | None, language: str | None
+) -> dict[str, Any]:
+    """What there is to choose; asked for where something is, of what is on sale.
+
+    Prices of variants are SQL's: the listed price times their ratio ends as prices of the
+    currency do.
+    """
+    has_variants, is_on_sale = bool(product.pop("variants")), product.pop("is_active")
+    if not (has_variants and is_on_sale):
+        return {"options": [], "variants": []}
+    args = {"product_id": product["id"], "country": country, "language": language}
+    page = exact_json.loads(parts().data_api.rpc(client, "product_page", args, is_read=True))
+    priced_for = {"country": page["country"], "currency": page["currency"]}
+    return {
+        "options": page["options"],
+        "variants": [{**variant, **priced_for} for variant in page["variants"]],
     }
 
 

@@ -13,7 +13,7 @@ create table public.products (
     description text,
     description_fr text,
     price_mallgram numeric(12, 2) not null,
-    currency text not null default 'USD' references public.currencies (code) on delete restrict,
+    currency text not null default 'USD',
     is_retailer boolean not null default false,
     seller_rating numeric(3, 2),
     review_count integer not null default 0,
@@ -29,6 +29,7 @@ create table public.products (
         and name_fr ~ '^[^[:cntrl:]]+$' and char_length(name_fr) <= 300
     ),
     constraint products_price_positive check (price_mallgram > 0),
+    constraint products_currency_is_base check (currency = 'USD'),
     constraint products_is_not_retailer check (is_retailer = false),
     constraint products_seller_rating_is_stars check (seller_rating between 0 and 5),
     constraint products_review_count_not_negative check (review_count >= 0),
@@ -39,15 +40,18 @@ create table public.products (
 alter table public.products enable row level security;
 
 create index products_category_id_idx on public.products (category_id);
-create index products_currency_idx on public.products (currency);
 
 create trigger products_10_update_updated_at
 before update on public.products
 for each row execute function public.update_updated_at_column();
 
 comment on table public.products is 'Retail goods (B2C), sold by the piece.';
+comment on column public.products.external_id is
+'The supplier''s id of it; who reads more of where it comes from are admins, by product_source.';
 comment on column public.products.price_mallgram is
 'The shop''s base price in currency; what a shopper pays is in product_prices.';
+comment on column public.products.currency is
+'The shop''s base currency, which costs and exchange rates are reckoned in: the US dollar.';
 comment on column public.products.seller_rating is 'Supplier''s stars, 0 to 5.';
 
 create policy select_active_or_admin on public.products
@@ -70,7 +74,7 @@ create table public.products_retailer (
     description text,
     description_fr text,
     price_mallgram numeric(12, 2) not null,
-    currency text not null default 'USD' references public.currencies (code) on delete restrict,
+    currency text not null default 'USD',
     is_retailer boolean not null default true,
     seller_rating numeric(3, 2),
     review_count integer not null default 0,
@@ -90,6 +94,7 @@ create table public.products_retailer (
         and name_fr ~ '^[^[:cntrl:]]+$' and char_length(name_fr) <= 300
     ),
     constraint products_retailer_price_positive check (price_mallgram > 0),
+    constraint products_retailer_currency_is_base check (currency = 'USD'),
     constraint products_retailer_is_retailer check (is_retailer = true),
     constraint products_retailer_seller_rating_is_stars check (seller_rating between 0 and 5),
     constraint products_retailer_review_count_not_negative check (review_count >= 0),
@@ -110,7 +115,6 @@ create table public.products_retailer (
 alter table public.products_retailer enable row level security;
 
 create index products_retailer_category_id_idx on public.products_retailer (category_id);
-create index products_retailer_currency_idx on public.products_retailer (currency);
 
 create trigger products_retailer_10_update_updated_at
 before update on public.products_retailer
@@ -118,8 +122,10 @@ for each row execute function public.update_updated_at_column();
 
 comment on table public.products_retailer is
 'Wholesale goods (B2B), sold from min_order_quantity in steps of order_increment.';
+comment on column public.products_retailer.external_id is 'As products.external_id.';
 comment on column public.products_retailer.price_mallgram is
 'The shop''s base price of one piece in currency; what a buyer pays is in product_prices.';
+comment on column public.products_retailer.currency is 'As products.currency.';
 comment on column public.products_retailer.bulk_discount_percent is
 'Taken off the unit price from bulk_min_quantity pieces, unless a price tier gives more.';
 

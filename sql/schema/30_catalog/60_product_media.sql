@@ -37,7 +37,8 @@ comment on column public.product_media.storage_path is
 'bucket/path: the picture is at /storage/v1/object/public/<storage_path>.';
 comment on column public.product_media.width is 'Pixels.';
 comment on column public.product_media.content_hash is
-'SHA-256 of the file in hexadecimal digits: the same picture twice is known by it.';
+'SHA-256 of the file in hexadecimal digits: the same picture twice is known by it. It tells '
+'nothing that the file, which is public, does not.';
 
 create policy select_all on public.product_media for select to anon, authenticated using (true);
 comment on policy select_all on public.product_media is 'Pictures are public.';

@@ -33,6 +33,7 @@ create table public.product_variants (
         and not options @? '$[*] ? (
             !(@.name.type() == "string" && @.value.type() == "string")
         )'
+        and not options @? '$[*].* ? (@ like_regex "[[:cntrl:]]")'
         and octet_length(options::text) <= 4000
     ),
     constraint product_variants_options_fr_match_options
@@ -44,6 +45,7 @@ create table public.product_variants (
                 and not options_fr @? '$[*] ? (
                     !(@.name.type() == "string" && @.value.type() == "string")
                 )'
+                and not options_fr @? '$[*].* ? (@ like_regex "[[:cntrl:]]")'
                 and octet_length(options_fr::text) <= 4000
             else options_fr is null
         end
@@ -120,11 +122,22 @@ comment on column public.product_variants.reserved is 'Pieces that unpaid orders
 comment on column public.product_variants.is_active is
 'False once the supplier no longer has it; the row stays for what points at it.';
 
-create policy select_all on public.product_variants
+create policy select_listed_or_admin on public.product_variants
 for select to anon, authenticated
-using (true);
+using (
+    (
+        is_active
+        and (
+            exists (select from public.products as p where p.id = product_id)
+            or exists (select from public.products_retailer as r where r.id = retailer_product_id)
+        )
+    )
+    or (select private.is_admin())
+);
 
-comment on policy select_all on public.product_variants is 'What there is to choose is public.';
+comment on policy select_listed_or_admin on public.product_variants is
+'What there is to choose is public, of the goods that the reader sees; an admin sees what is gone '
+'as well.';
 
 grant select (
     id, product_id, retailer_product_id, listing_id, position, options, options_fr, price_ratio,
@@ -166,7 +179,7 @@ set search_path = ''
 as $$
 begin
     return (
-        select nullif(string_agg(o.option ->> 'value', ', ' order by o.place), '')
+        select nullif(left(string_agg(o.option ->> 'value', ', ' order by o.place), 120), '')
         from jsonb_array_elements(options_label.options) with ordinality as o (option, place)
     );
 end
@@ -175,7 +188,8 @@ $$;
 revoke all on function private.options_label(jsonb) from public;
 
 comment on function private.options_label(jsonb) is
-'The values of options as a line of an order names them: Red, 42. Null where there are none.';
+'The values of options as a line of an order names them: Red, 42. At most 120 characters; null '
+'where there are none.';
 
 create or replace function private.variant_amount(
     amount numeric, price_ratio numeric, currency text

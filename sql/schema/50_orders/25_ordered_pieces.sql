@@ -51,4 +51,5 @@ comment on function private.ordered_pieces(uuid) is
 'Pieces of each listing in an order.';
 comment on function private.count_variants(uuid, integer, integer) is
 'Counts the variants in an order on hand and reserved: signs 1, 0 or -1. The caller holds the '
-'stock rows of their products.';
+'stock rows of their products. What an order gives back beyond what the supplier had when it was '
+'paid stands until the next sync counts, and never sells more than the product''s own stock.';

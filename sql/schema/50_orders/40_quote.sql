@@ -116,10 +116,12 @@ begin
         perform private.fail('shipping_unavailable', compute_quote.country);
     end if;
 
+    -- The last that began: prices are made with it until another does.
     select t.rate into v_tax_rate
     from public.tax_rates as t
-    where t.country = compute_quote.country
-        and daterange(t.valid_from, t.valid_until) @> current_date;
+    where t.country = compute_quote.country and t.valid_from <= current_date
+    order by t.valid_from desc
+    limit 1;
     v_quote.duty := 0;
     v_quote.total := v_quote.subtotal - v_quote.discount + v_quote.shipping + v_quote.duty;
     v_quote.tax := coalesce(private.round_money(

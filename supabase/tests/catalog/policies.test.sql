@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(88);
+select plan(91);
 
 -- given goods on sale and goods that are not, of a supplier
 select tests.make_user('amina');
@@ -46,6 +46,28 @@ language sql stable as $$
     ]
 $$;
 
+-- What stands beside goods that have left the shop, or variants that have: by actor.
+insert into public.product_variants (product_id, external_id, is_active)
+select tests.id(v.name), v.external_id, v.is_active
+from (
+    values ('shoe', 'small', true), ('shoe', 'gone', false), ('old_shoe', 'old', true)
+) as v (name, external_id, is_active);
+insert into public.product_ratings (product_id)
+values (tests.id('shoe')), (tests.id('old_shoe'));
+create function tests.seen_past() returns text
+language sql stable as $$
+    select concat_ws(
+        ' ',
+        (select string_agg(v.position || ':' || n.name, ',' order by n.name, v.is_active)
+            from public.product_variants as v
+            inner join tests.names as n on v.listing_id = n.id),
+        (select string_agg(distinct n.name, ',') from public.price_history as h
+            inner join tests.names as n on h.listing_id = n.id),
+        (select string_agg(n.name, ',' order by n.name) from public.product_ratings as r
+            inner join tests.names as n on r.listing_id = n.id)
+    )
+$$;
+
 -- the exact policies
 select tests.has_policies(
     t,
@@ -64,6 +86,9 @@ from tests.catalog_tables() as t;
 select tests.act_as_anon();
 select is(tests.seen_goods(), '{box,shoe,test-goods}', 'a guest sees what is on sale');
 select is(tests.seen_beside(), '{1,2,1,1}', 'with stock, prices, pictures and tiers');
+select is(
+    tests.seen_past(), '0:shoe box,shoe shoe', 'and the variants, past prices and stars of these'
+);
 select tests.closed('public.suppliers', 'select');
 select tests.closed(t, 'insert', 'update', 'delete') from tests.catalog_tables() as t;
 
@@ -71,6 +96,9 @@ select tests.closed(t, 'insert', 'update', 'delete') from tests.catalog_tables()
 select tests.act_as('amina');
 select is(tests.seen_goods(), '{box,shoe,test-goods}', 'a shopper sees what is on sale');
 select is(tests.seen_beside(), '{1,2,1,1}', 'with stock, prices, pictures and tiers');
+select is(
+    tests.seen_past(), '0:shoe box,shoe shoe', 'and the variants, past prices and stars of these'
+);
 select is(
     (select count(*) from public.suppliers), 0::bigint, 'a shopper sees no supplier'
 );
@@ -81,6 +109,10 @@ select tests.act_as('ada');
 select is(
     tests.seen_goods(), '{box,old_box,old_shoe,shoe,test-goods,test-hidden}',
     'an admin sees everything'
+);
+select is(
+    tests.seen_past(), '0:old_shoe,0:shoe,0:shoe box,old_box,old_shoe,shoe old_shoe,shoe',
+    'with what stood beside it'
 );
 select results_eq(
     $$select s.name from public.suppliers as s where s.external_id = 'T-1'$$,

@@ -1,7 +1,7 @@
 -- Variants as suppliers give them: options, price and pieces of each, read by everyone.
 begin;
 \ir ../_helpers.psql
-select plan(72);
+select plan(76);
 
 -- given a shoe in two sizes and a box that comes as one
 select tests.make_user('amina');
@@ -50,6 +50,13 @@ select is(
     private.variant_amount(99.99, 1.25, 'ZAR'), 125.90, 'another its share, ending as prices do'
 );
 select is(private.variant_amount(4999, 1.25, 'XAF'), 6250::numeric, 'in francs as well');
+select is(
+    private.options_label(jsonb_build_array(
+        jsonb_build_object('name', 'Model', 'value', repeat('a', 100)),
+        jsonb_build_object('name', 'Colour', 'value', repeat('b', 100))
+    )),
+    repeat('a', 100) || ', ' || repeat('b', 18), 'a line of an order names 120 characters of it'
+);
 
 -- What cannot be ----------------------------------------------------------------------------------
 
@@ -84,6 +91,14 @@ insert into tests.breaks values
     'options_fr = null, options = jsonb_build_array(jsonb_build_object('
     '''name'', ''a'', ''value'', repeat(''b'', 4000)))',
     'an option of many pages'),
+('product_variants_options_are_named_values',
+    'options_fr = null, options = jsonb_build_array(jsonb_build_object('
+    '''name'', ''Size'', ''value'', E''38\nsecond line''))', 'an option of two lines'),
+('product_variants_options_are_named_values',
+    'options_fr = null, options = jsonb_build_array(jsonb_build_object('
+    '''name'', E''Size\u0007'', ''value'', ''38''))', 'a name that rings'),
+('product_variants_options_fr_match_options',
+    'options_fr = jsonb_set(options_fr, ''{0,value}'', ''"Rouge\n"'')', 'two lines in French'),
 ('product_variants_options_fr_match_options', 'options_fr = ''[]''', 'half a translation'),
 ('product_variants_options_fr_match_options', 'options_fr = ''{}''', 'no list in French'),
 ('product_variants_options_fr_match_options', 'options_fr = ''["Rouge", "38"]''',
@@ -119,7 +134,7 @@ from (
 -- Who reads and writes ----------------------------------------------------------------------------
 
 select tests.has_policies(
-    'public.product_variants', 'select_all: select to anon, authenticated'
+    'public.product_variants', 'select_listed_or_admin: select to anon, authenticated'
 );
 select tests.has_policies('private.product_variant_sources');
 select tests.act_as_anon();

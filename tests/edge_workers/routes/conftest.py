@@ -1,9 +1,5 @@
 """Gateways of the tests' own, so that faults ordered for them meet nobody else."""
 
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +12,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from tests.conftest import ROOT, Person, Shelf, an_address, wait_until
-from tests.sandbox.running import CREDENTIALS
+from tests.conftest import Person, Shelf, an_address
+from tests.own_process import own_process
+from tests.sandbox.running import CREDENTIALS, free_port
 
 SECRET = "sk_test_of_the_route_tests"
 OTHERS_OFF: dict[str, Any] = {
@@ -27,13 +24,6 @@ OTHERS_OFF: dict[str, Any] = {
     "payfast_passphrase": None,
 }
 """Settings that leave one gateway alone, so that a test knows who is asked."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)
@@ -65,38 +55,23 @@ def kora_process(
     """A sandbox process on ports of its own."""
     port, tls = free_port(), Path(stack_env["STATE_DIR"]) / "tls"
     directory = tmp_path_factory.mktemp("sandbox")
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.sandbox"],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "SANDBOX_PORT": str(port),
-                "SANDBOX_SMTP_PORT": str(free_port()),
-                "SANDBOX_URL": f"http://127.0.0.1:{port}",
-                "SANDBOX_STATE_DIR": str(directory),
-                "SANDBOX_TLS_CERT": str(tls / "certificate.pem"),
-                "SANDBOX_TLS_KEY": str(tls / "key.pem"),
-                "PUBLIC_URL": "http://127.0.0.1:9",
-                **CREDENTIALS,
-                "KORA_PAY_SECRET_KEY": SECRET,
-            },
-            stdout=log,
-            stderr=log,
-        )
     url = f"http://127.0.0.1:{port}"
-
-    def is_up() -> bool:
-        try:
-            return httpx.get(f"{url}/_sandbox/health", trust_env=False).is_success
-        except httpx.TransportError:
-            return False
-
-    with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
-        wait_until(is_up, 120)
+    environment = {
+        "SANDBOX_PORT": str(port),
+        "SANDBOX_SMTP_PORT": str(free_port()),
+        "SANDBOX_URL": url,
+        "SANDBOX_STATE_DIR": str(directory),
+        "SANDBOX_TLS_CERT": str(tls / "certificate.pem"),
+        "SANDBOX_TLS_KEY": str(tls / "key.pem"),
+        "PUBLIC_URL": "http://127.0.0.1:9",
+        **CREDENTIALS,
+        "KORA_PAY_SECRET_KEY": SECRET,
+    }
+    with (
+        own_process(("tests.sandbox",), environment, directory / "log", f"{url}/_sandbox/health"),
+        httpx.Client(base_url=url, trust_env=False, timeout=60) as client,
+    ):
         yield Gateway(url, client)
-    process.terminate()
-    process.wait(timeout=10)
 
 
 @pytest.fixture

@@ -137,6 +137,48 @@ def test_a_product_is_found_in_both_tables(
     assert [p["country"] for p in one["items"][0]["prices"]] == ["ZA"]
 
 
+@pytest.mark.parametrize("channel", ["retail", "wholesale"])
+def test_a_product_shows_what_there_is_to_choose_as_its_page_does(
+    fresh: FlaskClient, shelf: Shelf, admin: Admin, supabase: httpx.Client, channel: str
+) -> None:
+    product_id = shelf.put(channel=channel, stock=50, prices={"CM": "12500", "ZA": "199.90"})
+    column = "product_id" if channel == "retail" else "retailer_product_id"
+    for place, (size, ratio, on_hand, is_active) in enumerate(
+        [("38", "1", 4, True), ("44", "1.25", None, True), ("50", "1", 9, False)]
+    ):
+        admin.execute(
+            f"insert into public.product_variants ({column}, external_id, position, options, "  # noqa: S608
+            "options_fr, price_ratio, on_hand, is_active) values (%s, %s, %s, "
+            "jsonb_build_array(jsonb_build_object('name', 'Size', 'value', %s::text)), "
+            "jsonb_build_array(jsonb_build_object('name', 'Taille', 'value', %s::text)), "
+            "%s, %s, %s)",
+            [product_id, size, place, size, size, Decimal(ratio), on_hand, is_active],
+        )
+    path = f"/api/v1/products/{product_id}"
+    response = fresh.get(f"{path}?country=ZA&language=fr")
+    ProductDetailList.model_validate_json(response.data)
+    (product,) = exact_json.loads(response.data)["items"]
+    assert product["options"] == [{"name": "Taille", "values": ["38", "44"]}]
+    assert [
+        (v["options"], v["country"], v["currency"], str(v["price"]), v["available"], v["in_stock"])
+        for v in product["variants"]
+    ] == [
+        ([{"name": "Taille", "value": "38"}], "ZA", "ZAR", "199.90", 4, True),
+        ([{"name": "Taille", "value": "44"}], "ZA", "ZAR", "249.90", 50, True),
+    ]
+    page = supabase.get(
+        "/rest/v1/rpc/product_page", params={"product_id": product_id, "country": "CM"}
+    ).json()
+    (shown,) = read(fresh, f"{path}?country=CM&language=en")["items"]
+    assert [
+        {key: value for key, value in v.items() if key not in {"country", "currency"}}
+        for v in shown["variants"]
+    ] == page["variants"]
+    (plain,) = read(fresh, f"/api/v1/products/{shelf.put(channel=channel)}")["items"]
+    assert (plain["options"], plain["variants"]) == ([], [])
+    assert "is_active" not in plain
+
+
 def test_a_product_that_is_not_on_sale_is_not_found(fresh: FlaskClient, shelf: Shelf) -> None:
     product_id = shelf.put()
     shelf.clear()
