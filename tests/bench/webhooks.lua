@@ -1,27 +1,18 @@
 -- wrk script: each request posts the next of the prepared webhooks, every one different.
 -- Arguments after --: file of webhooks (signature, space, body; one a line), header of the
--- signature, the number of threads. Prints one line of JSON when done.
+-- signature. For one thread: each reads the file from its beginning. Prints one line of JSON when
+-- done.
 
-local thread_number = 0
 local lines = nil
-local header, place, step = nil, 0, 1
-
-function setup(thread)
-    thread_number = thread_number + 1
-    thread:set("number", thread_number)
-end
+local header = nil
 
 function init(args)
     lines = io.lines(args[1])
     header = args[2]
-    step = tonumber(args[3])
-    -- each thread takes its share of the file
-    for _ = 1, number - 1 do lines() end
 end
 
 function request()
     local line = lines()
-    for _ = 1, step - 1 do lines() end
     if line == nil then
         -- the file was too short: this must show as a failure, not as a fast round
         return wrk.format("POST", "/used-up", {}, "")

@@ -110,7 +110,6 @@ class Bench:
                 "--",
                 str(file),
                 SIGNATURE_HEADER,
-                "1",
             ]
         )
         seen = json.loads(output.strip().splitlines()[-1])

@@ -51,6 +51,50 @@ comment on table private.webhook_events is
 'Verified notices of gateways, as received. payment_id is null when no payment has their '
 'reference.';
 
+create or replace function private.named_payments(
+    gateway text, payment_references text [], tokens text []
+)
+returns uuid []
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    -- Each look-up by itself: whatever is known of how the tables are filled, an index finds a row
+    -- by all its columns, and never all payments of a gateway.
+    return (
+        select array_agg(distinct k.id) filter (where k.id is not null)
+        from (
+            select u.id
+            from unnest(named_payments.payment_references) as g (reference)
+            cross join lateral (
+                values
+                ((
+                    select p.id from public.payments as p
+                    where p.gateway = named_payments.gateway and p.reference = g.reference
+                )),
+                ((
+                    select p.id from public.payments as p
+                    where p.gateway = named_payments.gateway
+                        and p.gateway_transaction_id = g.reference
+                )),
+                ((
+                    select p.id from public.payments as p
+                    where p.gateway = named_payments.gateway and p.gateway_session = g.reference
+                ))
+            ) as u (id)
+            union all
+            select t.payment_id
+            from unnest(named_payments.tokens) as w (webhook_token)
+            inner join private.payment_tokens as t on w.webhook_token = t.webhook_token
+            where (
+                select p.gateway from public.payments as p where p.id = t.payment_id
+            ) = named_payments.gateway
+        ) as k
+    );
+end
+$$;
+
 create or replace function service.webhook_secrets(
     gateway text, "references" text [], tokens text [] default '{}'
 )
@@ -63,32 +107,15 @@ as $$
     select
         coalesce(
             jsonb_agg(
-                jsonb_build_object('payment_id', p.id, 'webhook_token', t.webhook_token)
+                jsonb_build_object('payment_id', t.payment_id, 'webhook_token', t.webhook_token)
             ), '[]'
         )
-    from public.payments as p
-    inner join private.payment_tokens as t on p.id = t.payment_id
-    where p.gateway = webhook_secrets.gateway
-        and p.id in (
-            select r.id
-            from public.payments as r
-            where r.gateway = webhook_secrets.gateway
-                and r.reference = any(webhook_secrets."references")
-            union all
-            select r.id
-            from public.payments as r
-            where r.gateway = webhook_secrets.gateway
-                and r.gateway_transaction_id = any(webhook_secrets."references")
-            union all
-            select r.id
-            from public.payments as r
-            where r.gateway = webhook_secrets.gateway
-                and r.gateway_session = any(webhook_secrets."references")
-            union all
-            select k.payment_id
-            from private.payment_tokens as k
-            where k.webhook_token = any(webhook_secrets.tokens)
+    from private.payment_tokens as t
+    where t.payment_id = any(
+        private.named_payments(
+            webhook_secrets.gateway, webhook_secrets."references", webhook_secrets.tokens
         )
+    )
 $$;
 
 create or replace function service.record_webhook_events(events jsonb)
@@ -124,36 +151,11 @@ begin
                 f.payments, case when r.id is not null then array[r.payment_id] end
             ) as payments
         from noticed as n
-        -- Each look-up by itself: whatever is known of how the tables are filled, an index finds
-        -- a row by all its columns, and never all payments of a gateway.
         cross join lateral (
-            select array_agg(distinct k.id) filter (where k.id is not null) as payments
-            from (
-                select u.id
-                from unnest(n.payment_references) as g (reference)
-                cross join lateral (
-                    values
-                    ((
-                        select p.id from public.payments as p
-                        where p.gateway = n.gateway and p.reference = g.reference
-                    )),
-                    ((
-                        select p.id from public.payments as p
-                        where p.gateway = n.gateway and p.gateway_transaction_id = g.reference
-                    )),
-                    ((
-                        select p.id from public.payments as p
-                        where p.gateway = n.gateway and p.gateway_session = g.reference
-                    ))
-                ) as u (id)
-                union all
-                select t.payment_id
-                from private.payment_tokens as t
-                where t.webhook_token = n.webhook_token
-                    and (
-                        select p.gateway from public.payments as p where p.id = t.payment_id
-                    ) = n.gateway
-            ) as k
+            select
+                private.named_payments(
+                    n.gateway, n.payment_references, array_remove(array[n.webhook_token], null)
+                ) as payments
         ) as f
         left join lateral (
             select q.id, q.payment_id
@@ -318,6 +320,7 @@ begin
 end
 $$;
 
+revoke all on function private.named_payments(text, text [], text []) from public;
 revoke all on function service.webhook_secrets(text, text [], text []) from public;
 revoke all on function service.record_webhook_events(jsonb) from public;
 revoke all on function service.begin_webhook_event(uuid) from public;
@@ -327,6 +330,8 @@ grant execute on function service.record_webhook_events(jsonb) to mallgram_servi
 grant execute on function service.begin_webhook_event(uuid) to mallgram_service;
 grant execute on function service.record_webhook_handled(uuid, text, text) to mallgram_service;
 
+comment on function private.named_payments(text, text [], text []) is
+'The gateway''s payments with these references, ours or its own, or tokens; null if there is none.';
 comment on function service.webhook_secrets(text, text [], text []) is
 '[{payment_id, webhook_token}] of the gateway''s payments with these references or tokens. Definer '
 'because tokens are closed to everyone.';

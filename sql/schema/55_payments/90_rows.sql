@@ -124,8 +124,9 @@ values
 ),
 (
     'sync_waiting',
-    'A sync would change a large part of the catalogue and waits for a decision.',
-    'Une synchronisation changerait une grande partie du catalogue et attend une décision.',
+    'A sync would change a large part of the catalogue and waits: approve or discard it.',
+    'Une synchronisation changerait une grande partie du catalogue et attend : approuvez-la ou '
+    'écartez-la.',
     '{dismiss}'
 ),
 (
