@@ -60,9 +60,17 @@ class Message:
 
 
 def render(
-    template: str, language: str, data: Mapping[str, Any], *, shop_url: str, page_url: str = ""
+    template: str,
+    language: str,
+    data: Mapping[str, Any],
+    *,
+    shop_url: str,
+    page_url: str = "",
+    picture_url: str = "",
 ) -> Message:
     """Write the mail `template` in `language`; `page_url` is the page of what it speaks of.
+
+    `picture_url` shows it; most mails have none.
 
     Raises `KeyError` for an unknown template and `jinja2.UndefinedError` when `data` lacks a value
     that the template prints: a mail with a hole is not sent.
@@ -81,6 +89,7 @@ def render(
         "language": language,
         "shop_url": shop_url,
         "page_url": page_url or shop_url,
+        "picture_url": picture_url,
     }
     environment = _environment()
     text = environment.get_template(f"{language}/{template}.txt")

@@ -11,6 +11,6 @@ select
 from public.price_history as h
 left join public.products as p on h.product_id = p.id
 left join public.products_retailer as r on h.retailer_product_id = r.id
-where h.changed_at > now() - interval '7 days'
-order by abs(h.amount / h.previous_amount - 1) desc nulls last, h.changed_at desc
+where h.changed_at > now() - interval '7 days' and h.previous_amount is not null
+order by abs(h.amount / h.previous_amount - 1) desc, h.changed_at desc
 limit 50

@@ -4,7 +4,7 @@ select
     s.query,
     count(*) as searches,
     max(s.created_at) as last_at,
-    private.mend_query(s.query) as would_be_mended_to
+    nullif(btrim(private.mend_query(s.query)), s.query) as would_be_mended_to
 from private.searches as s
 where s.results = 0 and s.created_at > now() - interval '30 days'
 group by s.language, s.query

@@ -26,6 +26,7 @@ class Journey:
 JOURNEYS = [
     Journey("payments", 38, "every rail ends the same with its notice and without"),
     Journey("shopper", 18, "two orders paid"),
+    Journey("discovery", 18, "every price as it was shown"),
 ]
 
 

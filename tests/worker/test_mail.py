@@ -407,6 +407,21 @@ def test_back_in_stock_in_bulk_names_the_smallest_order() -> None:
     assert "Smallest order: 10" in message.html
 
 
+def test_back_in_stock_shows_the_picture_that_there_is() -> None:
+    picture_url = "https://api.shop.example/storage/v1/object/public/products/seed/lamp.webp"
+    message = mail.render(
+        "back_in_stock",
+        "en",
+        wished(),
+        shop_url=SHOP_URL,
+        page_url=PAGE_URL,
+        picture_url=picture_url,
+    )
+
+    assert f'<img src="{picture_url}" alt=""' in message.html
+    assert "<img" not in render("back_in_stock", "en", wished()).html
+
+
 def test_back_in_stock_of_something_no_longer_sold_there_names_no_price() -> None:
     message = render("back_in_stock", "en", wished(price=None, currency=None, minor_unit=None))
 

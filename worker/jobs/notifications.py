@@ -38,6 +38,7 @@ def send_email(task: Task, *, email_id: str) -> None:
         data,
         shop_url=shop_url,
         page_url=f"{shop_url}{_page(data)}",
+        picture_url=_picture(task.settings.supabase_url, data),
     )
     message_id = f"<{email_id}@{_sender_domain(task.settings.from_email)}>"
     try:
@@ -79,6 +80,12 @@ def _page(data: dict[str, Any]) -> str:
     if data.get("product_id"):
         return f"/products/{data['product_id']}"
     return f"/orders/{data['order_id']}" if data.get("order_id") else ""
+
+
+def _picture(supabase_url: str, data: dict[str, Any]) -> str:
+    """Where the picture of what a mail speaks of is; nothing without one."""
+    path = data.get("image")
+    return f"{supabase_url}/storage/v1/object/public/{path}" if path else ""
 
 
 def _sender_domain(from_email: str | None) -> str:
