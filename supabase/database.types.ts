@@ -828,12 +828,6 @@ isOneToOne: false
       referencedRelation: "categories"
       referencedColumns: ["id"]
     },{
-      foreignKeyName: "products_currency_fkey"
-      columns: ["currency"]
-isOneToOne: false
-      referencedRelation: "currencies"
-      referencedColumns: ["code"]
-    },{
       foreignKeyName: "products_supplier_id_fkey"
       columns: ["supplier_id"]
 isOneToOne: false
@@ -859,12 +853,6 @@ isOneToOne: false
 isOneToOne: false
       referencedRelation: "categories"
       referencedColumns: ["id"]
-    },{
-      foreignKeyName: "products_retailer_currency_fkey"
-      columns: ["currency"]
-isOneToOne: false
-      referencedRelation: "currencies"
-      referencedColumns: ["code"]
     },{
       foreignKeyName: "products_retailer_supplier_id_fkey"
       columns: ["supplier_id"]
@@ -1351,6 +1339,9 @@ isOneToOne: false
         isOneToOne: false
         isSetofReturn: true
       } },
+"price_roundings":
+{ Args: Record<PropertyKey, never>; Returns: Json
+                           },
 "price_rules":
 { Args: Record<PropertyKey, never>; Returns: Json
                            },
@@ -1360,11 +1351,17 @@ isOneToOne: false
 "product_page":
 { Args: { "country"?: string,"language"?: string,"product_id": string }; Returns: Json
                            },
+"product_source":
+{ Args: { "product_id": string }; Returns: Json
+                           },
 "quality_rules":
 { Args: Record<PropertyKey, never>; Returns: Json
                            },
 "quote_cart":
 { Args: { "country": string,"promo_code"?: string }; Returns: Json
+                           },
+"readmit_product":
+{ Args: { "external_id": string,"platform": string }; Returns: Json
                            },
 "recently_viewed":
 { Args: { "country"?: string,"language"?: string,"page_size"?: number }; Returns: Database["public"]['CompositeTypes']["product_listing"][]
@@ -1460,8 +1457,11 @@ isOneToOne: false
 "set_price":
 { Args: { "amount": number,"channel": Database["public"]['Enums']["product_channel"],"country": string,"product_id": string }; Returns: Json
                            },
+"set_price_roundings":
+{ Args: { "currency": string,"roundings": Json }; Returns: Json
+                           },
 "set_price_rule":
-{ Args: { "amount"?: number,"assumed_grams"?: number,"below_cost"?: number,"category"?: string,"channel"?: Database["public"]['Enums']["product_channel"],"component": string,"country"?: string,"currency"?: string,"min_cost"?: number,"note"?: string,"per_kilogram"?: number,"percent"?: number }; Returns: Json
+{ Args: { "amount"?: number,"assumed_grams"?: number,"below_cost"?: number,"category"?: string,"channel"?: Database["public"]['Enums']["product_channel"],"component": string,"country"?: string,"currency"?: string,"min_cost"?: number,"note"?: string,"per_kilogram"?: number,"percent"?: number,"volume_divisor"?: number }; Returns: Json
                            },
 "set_quality_rule":
 { Args: { "is_enabled": boolean,"maximum": number,"minimum": number,"rule": string }; Returns: Json

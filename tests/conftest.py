@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from edge_workers.config import Settings
 
@@ -35,14 +36,17 @@ _APART = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What goes side by side: the files that stand apart, and all others one after the other."""
-    for item in items:
-        file = item.path.relative_to(ROOT).as_posix()
-        item.add_marker(
-            pytest.mark.xdist_group(file if file.startswith(_APART) else "the stack's rows")
-        )
+class _Groups(LoadScopeScheduling):  # type: ignore[misc]  # the library has no types
+    """Files that stand apart go side by side, all others one after the other in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file.startswith(_APART) else "the stack's rows"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """How tests are shared out where more than one process runs them."""
+    return _Groups(config, log)
 
 
 # --- The stack --------------------------------------------------------------------------------

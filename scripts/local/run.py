@@ -24,8 +24,9 @@ def arguments() -> argparse.Namespace:
         "--journey",
         nargs="?",
         const="shopper",
-        choices=("shopper", "payments"),
-        help="play a journey against the stack: the shopper's (the default) or the payments'",
+        choices=("shopper", "payments", "discovery"),
+        help="play a journey against the stack: the shopper's (the default), the payments' or the "
+        "discovery of a supplier's goods",
     )
     parser.add_argument("--fresh", action="store_true", help="forget the data first")
     return parser.parse_args()

@@ -56,7 +56,7 @@ def prove(running: RunningStack, more: list[str]) -> list[str]:
 
 def pytest_over(*folders: str, abreast: int = 0) -> Callable[[RunningStack, list[str]], list[str]]:
     """Pytest over folders, each of which must hold a test; so many of its groups at a time."""
-    groups = [f"--numprocesses={abreast}", "--dist=loadgroup"] if abreast else []
+    groups = [f"--numprocesses={abreast}"] if abreast else []
 
     def command(_running: RunningStack, more: list[str]) -> list[str]:
         files(*(f"{folder}/**/test_*.py" for folder in folders))
@@ -155,8 +155,8 @@ def arguments() -> tuple[argparse.Namespace, list[str]]:
         "parts",
         nargs="*",
         metavar="part",
-        help="db (pgTAP), unit (edge, worker, contracts), api (supabase-js), e2e (journeys, "
-        "concurrency, faults), soak (the long runs); all but soak when none is named",
+        help="db (pgTAP), unit (properties, edge, worker, contracts), api (supabase-js), e2e "
+        "(journeys, concurrency, faults), soak (the long runs); all but soak when none is named",
     )
     asked = parser.parse_args(given[:cut])
     unknown = [name for name in asked.parts if name not in PARTS]

@@ -892,6 +892,11 @@ values
     'La boutique ne vend pas dans ce pays.'
 ),
 (
+    'currency_unknown', 400,
+    'The shop does not know this currency.',
+    'La boutique ne connaît pas cette devise.'
+),
+(
     'cursor_invalid', 400,
     'The cursor is not one that this list gave out.',
     'Ce curseur ne vient pas de cette liste.'
@@ -1123,8 +1128,8 @@ values
 ),
 (
     'price_below_floor', 409,
-    'The price is lower than what the piece costs the shop.',
-    'Le prix est inférieur à ce que la pièce coûte à la boutique.'
+    'The price is lower than what the piece costs the shop: explain_price says its floor.',
+    'Le prix est inférieur à ce que la pièce coûte à la boutique : explain_price dit le plancher.'
 ),
 (
     'price_currency_mismatch', 400,
@@ -1142,9 +1147,14 @@ values
     'Le montant a plus de décimales que sa devise.'
 ),
 (
+    'price_roundings_invalid', 400,
+    'Prices cannot be rounded so. The details name the value.',
+    'Les prix ne peuvent pas être arrondis ainsi. Le détail indique la valeur.'
+),
+(
     'price_rule_invalid', 400,
-    'A price rule''s costs end above where they begin.',
-    'Les coûts d''une règle de prix finissent au-dessus de leur début.'
+    'A price rule cannot be so. The details name the value.',
+    'Une règle de prix ne peut pas être ainsi. Le détail indique la valeur.'
 ),
 (
     'price_rule_not_found', 404,
@@ -1453,8 +1463,8 @@ values
 ),
 (
     'wishlist_full', 409,
-    'A wishlist holds at most 200 products.',
-    'Une liste de souhaits contient au plus 200 produits.'
+    'A wishlist holds at most 200 products: take one off first.',
+    'Une liste de souhaits contient au plus 200 produits : retirez-en un d''abord.'
 )
 on conflict (code) do update
 set status = excluded.status,

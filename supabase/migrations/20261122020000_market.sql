@@ -302,16 +302,21 @@ begin
     -- Two sources at once are heard one after the other.
     perform pg_advisory_xact_lock(hashtextextended('record_exchange_rates', 0));
     for v_quote in
-        select c.code, round(r.value::numeric, 8) as rate
-        from jsonb_each_text(record_exchange_rates.rates) as r
-        inner join public.currencies as c on r.key = c.code
-        where r.key <> 'USD'
-            and not exists (select from private.currency_pegs as p where p.currency = r.key)
-        union all
-        select p.currency, round(r.value::numeric * p.rate, 8)
-        from jsonb_each_text(record_exchange_rates.rates) as r
-        inner join private.currency_pegs as p on r.key = p.anchor
-        order by code
+        select q.code, q.rate
+        from (
+            select c.code, round(r.value::numeric, 8) as rate
+            from jsonb_each_text(record_exchange_rates.rates) as r
+            inner join public.currencies as c on r.key = c.code
+            where r.key <> 'USD'
+                and not exists (select from private.currency_pegs as p where p.currency = r.key)
+            union all
+            select p.currency, round(r.value::numeric * p.rate, 8)
+            from jsonb_each_text(record_exchange_rates.rates) as r
+            inner join private.currency_pegs as p on r.key = p.anchor
+        ) as q
+        -- What is nothing at eight decimals is no rate; the others of the sheet are.
+        where q.rate > 0
+        order by q.code
     loop
         v_last := private.newest_exchange_rate(v_quote.code);
         continue when v_last.as_of >= record_exchange_rates.observed_at;

@@ -112,7 +112,7 @@ create table public.products (
     description text,
     description_fr text,
     price_mallgram numeric(12, 2) not null,
-    currency text not null default 'USD' references public.currencies (code) on delete restrict,
+    currency text not null default 'USD',
     is_retailer boolean not null default false,
     seller_rating numeric(3, 2),
     review_count integer not null default 0,
@@ -128,6 +128,7 @@ create table public.products (
         and name_fr ~ '^[^[:cntrl:]]+$' and char_length(name_fr) <= 300
     ),
     constraint products_price_positive check (price_mallgram > 0),
+    constraint products_currency_is_base check (currency = 'USD'),
     constraint products_is_not_retailer check (is_retailer = false),
     constraint products_seller_rating_is_stars check (seller_rating between 0 and 5),
     constraint products_review_count_not_negative check (review_count >= 0),
@@ -138,15 +139,18 @@ create table public.products (
 alter table public.products enable row level security;
 
 create index products_category_id_idx on public.products (category_id);
-create index products_currency_idx on public.products (currency);
 
 create trigger products_10_update_updated_at
 before update on public.products
 for each row execute function public.update_updated_at_column();
 
 comment on table public.products is 'Retail goods (B2C), sold by the piece.';
+comment on column public.products.external_id is
+'The supplier''s id of it; who reads more of where it comes from are admins, by product_source.';
 comment on column public.products.price_mallgram is
 'The shop''s base price in currency; what a shopper pays is in product_prices.';
+comment on column public.products.currency is
+'The shop''s base currency, which costs and exchange rates are reckoned in: the US dollar.';
 comment on column public.products.seller_rating is 'Supplier''s stars, 0 to 5.';
 
 create policy select_active_or_admin on public.products
@@ -169,7 +173,7 @@ create table public.products_retailer (
     description text,
     description_fr text,
     price_mallgram numeric(12, 2) not null,
-    currency text not null default 'USD' references public.currencies (code) on delete restrict,
+    currency text not null default 'USD',
     is_retailer boolean not null default true,
     seller_rating numeric(3, 2),
     review_count integer not null default 0,
@@ -189,6 +193,7 @@ create table public.products_retailer (
         and name_fr ~ '^[^[:cntrl:]]+$' and char_length(name_fr) <= 300
     ),
     constraint products_retailer_price_positive check (price_mallgram > 0),
+    constraint products_retailer_currency_is_base check (currency = 'USD'),
     constraint products_retailer_is_retailer check (is_retailer = true),
     constraint products_retailer_seller_rating_is_stars check (seller_rating between 0 and 5),
     constraint products_retailer_review_count_not_negative check (review_count >= 0),
@@ -209,7 +214,6 @@ create table public.products_retailer (
 alter table public.products_retailer enable row level security;
 
 create index products_retailer_category_id_idx on public.products_retailer (category_id);
-create index products_retailer_currency_idx on public.products_retailer (currency);
 
 create trigger products_retailer_10_update_updated_at
 before update on public.products_retailer
@@ -217,8 +221,10 @@ for each row execute function public.update_updated_at_column();
 
 comment on table public.products_retailer is
 'Wholesale goods (B2B), sold from min_order_quantity in steps of order_increment.';
+comment on column public.products_retailer.external_id is 'As products.external_id.';
 comment on column public.products_retailer.price_mallgram is
 'The shop''s base price of one piece in currency; what a buyer pays is in product_prices.';
+comment on column public.products_retailer.currency is 'As products.currency.';
 comment on column public.products_retailer.bulk_discount_percent is
 'Taken off the unit price from bulk_min_quantity pieces, unless a price tier gives more.';
 
@@ -509,7 +515,8 @@ comment on column public.product_media.storage_path is
 'bucket/path: the picture is at /storage/v1/object/public/<storage_path>.';
 comment on column public.product_media.width is 'Pixels.';
 comment on column public.product_media.content_hash is
-'SHA-256 of the file in hexadecimal digits: the same picture twice is known by it.';
+'SHA-256 of the file in hexadecimal digits: the same picture twice is known by it. It tells '
+'nothing that the file, which is public, does not.';
 
 create policy select_all on public.product_media for select to anon, authenticated using (true);
 comment on policy select_all on public.product_media is 'Pictures are public.';
@@ -1026,6 +1033,7 @@ create table public.product_variants (
         and not options @? '$[*] ? (
             !(@.name.type() == "string" && @.value.type() == "string")
         )'
+        and not options @? '$[*].* ? (@ like_regex "[[:cntrl:]]")'
         and octet_length(options::text) <= 4000
     ),
     constraint product_variants_options_fr_match_options
@@ -1037,6 +1045,7 @@ create table public.product_variants (
                 and not options_fr @? '$[*] ? (
                     !(@.name.type() == "string" && @.value.type() == "string")
                 )'
+                and not options_fr @? '$[*].* ? (@ like_regex "[[:cntrl:]]")'
                 and octet_length(options_fr::text) <= 4000
             else options_fr is null
         end
@@ -1113,11 +1122,22 @@ comment on column public.product_variants.reserved is 'Pieces that unpaid orders
 comment on column public.product_variants.is_active is
 'False once the supplier no longer has it; the row stays for what points at it.';
 
-create policy select_all on public.product_variants
+create policy select_listed_or_admin on public.product_variants
 for select to anon, authenticated
-using (true);
+using (
+    (
+        is_active
+        and (
+            exists (select from public.products as p where p.id = product_id)
+            or exists (select from public.products_retailer as r where r.id = retailer_product_id)
+        )
+    )
+    or (select private.is_admin())
+);
 
-comment on policy select_all on public.product_variants is 'What there is to choose is public.';
+comment on policy select_listed_or_admin on public.product_variants is
+'What there is to choose is public, of the goods that the reader sees; an admin sees what is gone '
+'as well.';
 
 grant select (
     id, product_id, retailer_product_id, listing_id, position, options, options_fr, price_ratio,
@@ -1159,7 +1179,7 @@ set search_path = ''
 as $$
 begin
     return (
-        select nullif(string_agg(o.option ->> 'value', ', ' order by o.place), '')
+        select nullif(left(string_agg(o.option ->> 'value', ', ' order by o.place), 120), '')
         from jsonb_array_elements(options_label.options) with ordinality as o (option, place)
     );
 end
@@ -1168,7 +1188,8 @@ $$;
 revoke all on function private.options_label(jsonb) from public;
 
 comment on function private.options_label(jsonb) is
-'The values of options as a line of an order names them: Red, 42. Null where there are none.';
+'The values of options as a line of an order names them: Red, 42. At most 120 characters; null '
+'where there are none.';
 
 create or replace function private.variant_amount(
     amount numeric, price_ratio numeric, currency text

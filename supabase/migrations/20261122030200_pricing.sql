@@ -86,6 +86,7 @@ create table private.price_rules (
     per_kilogram numeric(12, 2) not null default 0,
     currency text not null default 'USD' references public.currencies (code) on delete restrict,
     assumed_grams integer not null default 500,
+    volume_divisor integer,
     note text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
@@ -111,8 +112,10 @@ create table private.price_rules (
             when 'floor' then per_kilogram = 0
             else amount = 0 and per_kilogram = 0
         end
+        and (component = 'freight' or volume_divisor is null)
     ),
     constraint price_rules_assumed_grams_positive check (assumed_grams > 0),
+    constraint price_rules_volume_divisor_positive check (volume_divisor > 0),
     constraint price_rules_note_is_one_line check (note ~ '^[^[:cntrl:]]{1,200}$'),
     constraint price_rules_no_overlap
     exclude using gist (
@@ -135,7 +138,8 @@ before update on private.price_rules
 for each row execute function public.update_updated_at_column();
 
 comment on table private.price_rules is
-'Components of a price. freight: amount and per_kilogram, where the supplier quoted none. duty: '
+'Components of a price. freight: amount and per_kilogram of what a parcel weighs or, if that is '
+'more, of what it counts for by its size, where the supplier quoted none. duty: '
 'percent of goods and freight. exchange_buffer: percent, where the supplier''s currency is not '
 'the country''s. payment_fee: percent of the final price. margin: percent of what a piece costs '
 'landed, at least amount. floor: the same, below which nothing is sold.';
@@ -143,6 +147,8 @@ comment on column private.price_rules.channel is 'Null = both, as country and ca
 comment on column private.price_rules.category_id is 'Holds for the categories below it as well.';
 comment on column private.price_rules.costs is 'What the supplier asks for a piece, in dollars.';
 comment on column private.price_rules.assumed_grams is 'The weight of goods that have none.';
+comment on column private.price_rules.volume_divisor is
+'Cubic centimetres that carriers count as a kilogram: 5000 or 6000 by air. Null = weight alone.';
 
 create table private.price_roundings (
     currency text not null references public.currencies (code) on delete restrict,
@@ -206,11 +212,13 @@ create table private.product_costs (
     cost numeric(12, 2) not null,
     currency text not null references public.currencies (code) on delete restrict,
     duty_percent numeric(5, 2),
+    parcel_cm3 integer,
     updated_at timestamptz not null default now(),
     constraint product_costs_points_at_one_product
     check (num_nonnulls(product_id, retailer_product_id) = 1),
     constraint product_costs_cost_positive check (cost > 0),
-    constraint product_costs_duty_is_percent check (duty_percent between 0 and 500)
+    constraint product_costs_duty_is_percent check (duty_percent between 0 and 500),
+    constraint product_costs_parcel_cm3_positive check (parcel_cm3 > 0)
 );
 
 alter table private.product_costs enable row level security;
@@ -228,6 +236,8 @@ comment on table private.product_costs is
 'What the supplier asks for one piece of the cheapest variant, at the least quantity.';
 comment on column private.product_costs.duty_percent is
 'Known from the customs code; null = the rule''s.';
+comment on column private.product_costs.parcel_cm3 is
+'What a piece takes up packed, in cubic centimetres; null = not known.';
 
 create table private.product_freights (
     listing_id uuid not null references private.product_costs (listing_id) on delete cascade,
@@ -276,6 +286,7 @@ create type private.price_term as (
     freight_dollars numeric,
     freight_per_kilogram numeric,
     assumed_grams integer,
+    volume_divisor integer,
     duty_rule_id uuid,
     duty_percent numeric,
     exchange_rule_id uuid,
@@ -304,6 +315,7 @@ create type private.price_candidate as (
     dollars numeric,
     dollars_per_kilogram numeric,
     assumed_grams integer,
+    volume_divisor integer,
     place bigint
 );
 
@@ -343,7 +355,8 @@ create type private.rule_price as (
 comment on type private.rule_price is
 'What the rules make of a listing in a country, each step in the country''s currency: goods = '
 '(cost + freight) with the buffer, landed = goods + duty, target and floor with payment fee and '
-'tax, amount = target rounded. problem: not_served, rate_missing, rule_missing, too_dear.';
+'tax, amount = target rounded. problem: not_served, rate_missing, tax_missing (its last rate has '
+'ended), rule_missing, too_dear.';
 
 create or replace function private.price_candidates(
     channels public.product_channel [], category_ids uuid [], country text
@@ -375,6 +388,7 @@ begin
     select
         s.channel, s.category_id, m.code, r.id, r.component, r.costs, r.percent::numeric,
         r.amount / p.per_dollar, r.per_kilogram / p.per_dollar, r.assumed_grams,
+        r.volume_divisor,
         row_number() over (
             partition by s.channel, s.category_id, m.code, r.component
             order by
@@ -421,7 +435,7 @@ begin
     winner as (
         select distinct on (e.channel, e.category_id, e.country, e.cost, c.component)
             e.channel, e.category_id, e.country, e.cost, c.component, c.rule_id, c.percent,
-            c.dollars, c.dollars_per_kilogram, c.assumed_grams
+            c.dollars, c.dollars_per_kilogram, c.assumed_grams, c.volume_divisor
         from edge as e
         inner join candidate as c
             on e.channel = c.channel
@@ -440,6 +454,7 @@ begin
         max(w.dollars) filter (where w.component = 'freight'),
         max(w.dollars_per_kilogram) filter (where w.component = 'freight'),
         max(w.assumed_grams) filter (where w.component = 'freight'),
+        max(w.volume_divisor) filter (where w.component = 'freight'),
         max(w.rule_id::text) filter (where w.component = 'duty')::uuid,
         max(w.percent) filter (where w.component = 'duty'),
         max(w.rule_id::text) filter (where w.component = 'exchange_buffer')::uuid,
@@ -486,14 +501,14 @@ begin
     with item as (
         select
             c.listing_id, 'retail'::public.product_channel as channel, p.category_id, c.cost,
-            c.currency, c.duty_percent, p.weight_grams
+            c.currency, c.duty_percent, p.weight_grams, c.parcel_cm3
         from private.product_costs as c
         inner join public.products as p on c.product_id = p.id
         where c.listing_id = any(price_of.listing_ids) and p.id = any(price_of.listing_ids)
         union all
         select
             c.listing_id, 'wholesale', p.category_id, c.cost, c.currency, c.duty_percent,
-            p.weight_grams
+            p.weight_grams, c.parcel_cm3
         from private.product_costs as c
         inner join public.products_retailer as p on c.retailer_product_id = p.id
         where c.listing_id = any(price_of.listing_ids) and p.id = any(price_of.listing_ids)
@@ -501,7 +516,15 @@ begin
 
     market as materialized (
         select
-            m.code, m.currency, r.per_dollar, coalesce(x.rate, 0)::numeric as tax_rate,
+            m.code, m.currency, r.per_dollar,
+            -- A tax that ran out is not known to be none.
+            case
+                when x.rate is not null then x.rate::numeric
+                when not exists (
+                    select from public.tax_rates as y
+                    where y.country = m.code and y.valid_from <= current_date
+                ) then 0
+            end as tax_rate,
             10::numeric ^ c.minor_unit as units
         from public.countries as m
         inner join public.currencies as c on m.currency = c.code
@@ -527,7 +550,11 @@ begin
                 m.per_dollar * coalesce(
                     q.fee / qd.per_dollar,
                     t.freight_dollars
-                    + t.freight_per_kilogram * coalesce(i.weight_grams, t.assumed_grams) / 1000
+                    -- greatest passes over a size or a divisor that is not known
+                    + t.freight_per_kilogram * greatest(
+                        coalesce(i.weight_grams, t.assumed_grams)::numeric / 1000,
+                        i.parcel_cm3::numeric / t.volume_divisor
+                    )
                 ), 6
             ) as freight,
             case
@@ -615,6 +642,7 @@ begin
         case
             when not t.is_served then 'not_served'
             when t.rate is null then 'rate_missing'
+            when t.tax_rate is null then 'tax_missing'
             when t.target is null then 'rule_missing'
             -- what a price can be at most: numeric(12, 2)
             when t.target >= 1000000000 then 'too_dear'
@@ -688,9 +716,12 @@ create table private.price_floors (
     country text not null references public.countries (code) on delete restrict,
     currency text not null references public.currencies (code) on delete restrict,
     amount numeric(12, 2) not null,
+    cost numeric(12, 2),
+    cost_currency text,
     updated_at timestamptz not null default now(),
     primary key (listing_id, country),
-    constraint price_floors_amount_positive check (amount > 0)
+    constraint price_floors_amount_positive check (amount > 0),
+    constraint price_floors_cost_has_currency check (num_nonnulls(cost, cost_currency) in (0, 2))
 );
 
 alter table private.price_floors enable row level security;
@@ -704,6 +735,8 @@ for each row execute function public.update_updated_at_column();
 
 comment on table private.price_floors is
 'The least a piece may be sold for in a country, tax included; kept with the prices.';
+comment on column private.price_floors.cost is
+'The cost that it was made of, in cost_currency: one that is higher by now makes it too low.';
 
 -- Prices and floors are written by one at a time, or a price could pass a floor that is just
 -- rising. Whoever writes a price by itself shares the lock; who makes many anew has it alone.
@@ -772,6 +805,51 @@ begin
 end
 $$;
 
+create or replace function private.report_held_prices(
+    listing_ids uuid [], held integer, reason text
+)
+returns void
+language plpgsql
+set search_path = ''
+-- As set_prices.
+set enable_nestloop = off
+as $$
+begin
+    perform private.open_payment_exception(
+        kind => 'price_held',
+        -- each batch tells its own: a day's second one is not the first's
+        subject_id => md5(
+            'price_held' || report_held_prices.reason || pg_current_xact_id()::text
+        )::uuid,
+        detail => report_held_prices.held::text,
+        evidence => (
+            select
+                jsonb_build_object(
+                    'reason', report_held_prices.reason,
+                    'prices',
+                    jsonb_agg(
+                        jsonb_build_object(
+                            'listing_id', h.listing_id, 'country', h.country,
+                            'amount', h.amount, 'floor', h.floor
+                        )
+                    )
+                )
+            from (
+                select pp.listing_id, pp.country, pp.amount, f.amount as floor
+                from public.product_prices as pp
+                left join private.price_floors as f
+                    on f.listing_id = any(report_held_prices.listing_ids)
+                        and pp.listing_id = f.listing_id
+                        and pp.country = f.country
+                where pp.listing_id = any(report_held_prices.listing_ids) and pp.is_held
+                order by pp.listing_id, pp.country
+                limit 20
+            ) as h
+        )
+    );
+end
+$$;
+
 create or replace function private.tg_price_floors__hold_prices()
 returns trigger
 language plpgsql
@@ -786,48 +864,20 @@ declare
 begin
     update public.product_prices as pp
     set is_held = true
-    from private.price_floors as f
+    from changed as f
     where pp.listing_id = any(v_ids)
-        and f.listing_id = any(v_ids)
         and pp.listing_id = f.listing_id
         and pp.country = f.country
         and not pp.is_held
         and pp.amount < f.amount;
     get diagnostics v_held = row_count;
     if v_held > 0 then
-        perform private.open_payment_exception(
-            kind => 'price_held',
-            -- each batch tells its own: a day's second one is not the first's
-            subject_id => md5('price_held' || pg_current_xact_id()::text)::uuid,
-            detail => v_held::text,
-            evidence => (
-                select
-                    jsonb_build_object(
-                        'prices',
-                        jsonb_agg(
-                            jsonb_build_object(
-                                'listing_id', h.listing_id, 'country', h.country,
-                                'amount', h.amount, 'floor', h.floor
-                            )
-                        )
-                    )
-                from (
-                    select pp.listing_id, pp.country, pp.amount, f.amount as floor
-                    from private.price_floors as f
-                    inner join public.product_prices as pp
-                        on f.listing_id = pp.listing_id and f.country = pp.country
-                    where f.listing_id = any(v_ids) and pp.listing_id = any(v_ids) and pp.is_held
-                    order by pp.listing_id, pp.country
-                    limit 20
-                ) as h
-            )
-        );
+        perform private.report_held_prices(v_ids, v_held, 'under_floor');
     end if;
     update public.product_prices as pp
     set is_held = false
-    from private.price_floors as f
+    from changed as f
     where pp.listing_id = any(v_ids)
-        and f.listing_id = any(v_ids)
         and pp.listing_id = f.listing_id
         and pp.country = f.country
         and pp.is_held
@@ -869,6 +919,7 @@ revoke all on function private.lock_prices() from public;
 revoke all on function private.tg_product_prices__share_lock() from public;
 revoke all on function private.tg_product_prices__list_held() from public;
 revoke all on function private.tg_product_prices__check_floors() from public;
+revoke all on function private.report_held_prices(uuid [], integer, text) from public;
 revoke all on function private.tg_price_floors__hold_prices() from public;
 
 comment on function private.lock_prices() is
@@ -881,6 +932,9 @@ comment on function private.tg_product_prices__list_held() is
 comment on function private.tg_product_prices__check_floors() is
 'Trigger: no live price is under its floor. Error: price_below_floor. Definer because floors are '
 'closed to everyone.';
+comment on function private.report_held_prices(uuid [], integer, text) is
+'Puts prices that were just held before the admins, once a batch and reason: under_floor, or '
+'unpriced where a cost has risen and no price could be made of it.';
 comment on function private.tg_price_floors__hold_prices() is
 'Trigger: a price that its floor has overtaken is held, and the admins told; one that is above it '
 'again is live. Definer because prices have no update grant for everyone.';
@@ -920,8 +974,14 @@ comment on table public.price_history is
 comment on column public.price_history.amount is 'Null = from then on not for sale there.';
 comment on column public.price_history.previous_amount is 'Null = was not for sale there.';
 
-create policy select_all on public.price_history for select to anon, authenticated using (true);
-comment on policy select_all on public.price_history is 'These prices were all public.';
+create policy select_listed on public.price_history
+for select to anon, authenticated
+using (
+    exists (select from public.products as p where p.id = product_id)
+    or exists (select from public.products_retailer as r where r.id = retailer_product_id)
+);
+comment on policy select_listed on public.price_history is
+'These prices were all public; shown of the goods that the reader sees.';
 
 grant select on public.price_history to anon, authenticated, service_role;
 
@@ -1029,23 +1089,31 @@ as $$
 declare
     v_prices private.rule_price [];
     v_unpriced private.rule_price [];
+    v_floored private.rule_price [];
     v_inserted integer;
     v_updated integer;
     v_removed integer;
     v_held integer;
+    v_held_now uuid [];
 begin
     perform private.lock_prices();
     select
         coalesce(array_agg(p) filter (where p.problem is null), '{}'),
-        coalesce(array_agg(p) filter (where p.problem is not null), '{}')
-    into v_prices, v_unpriced
+        coalesce(array_agg(p) filter (where p.problem is not null), '{}'),
+        -- What is set by hand where nothing is sent has a floor as well.
+        coalesce(
+            array_agg(p) filter (
+                where p.problem is null or (p.problem = 'not_served' and p.floor < 1000000000)
+            ), '{}'
+        )
+    into v_prices, v_unpriced, v_floored
     from private.price_of(set_prices.listing_ids) as p;
 
     -- Floors that fall first, then the prices, then floors that rise: no price is ever under its
     -- floor, and one set by hand that a floor overtakes is held.
     update private.price_floors as f
-    set amount = n.floor
-    from unnest(v_prices) as n
+    set amount = n.floor, cost = n.cost, cost_currency = n.cost_currency
+    from unnest(v_floored) as n
     where f.listing_id = any(set_prices.listing_ids)
         and f.listing_id = n.listing_id
         and f.country = n.country
@@ -1060,15 +1128,36 @@ begin
         and n.problem = 'not_served';
     get diagnostics v_removed = row_count;
 
-    -- What now costs more than a price can be is not for sale at the price of another day.
-    update public.product_prices as pp
-    set is_held = true
-    from unnest(v_unpriced) as n
-    where pp.listing_id = any(set_prices.listing_ids)
-        and pp.listing_id = n.listing_id
-        and pp.country = n.country
-        and not pp.is_held
-        and n.problem = 'too_dear';
+    -- What now costs more than a price can be, or more than when it was last priced and cannot be
+    -- priced anew, is not for sale at the price of another day.
+    with held as (
+        update public.product_prices as pp
+        set is_held = true
+        from unnest(v_unpriced) as n
+        left join private.price_floors as f
+            on f.listing_id = any(set_prices.listing_ids)
+                and n.listing_id = f.listing_id
+                and n.country = f.country
+        where pp.listing_id = any(set_prices.listing_ids)
+            and pp.listing_id = n.listing_id
+            and pp.country = n.country
+            and not pp.is_held
+            and (
+                n.problem = 'too_dear'
+                or (
+                    n.problem in ('rate_missing', 'tax_missing', 'rule_missing')
+                    and (n.cost > f.cost or n.cost_currency <> f.cost_currency)
+                )
+            )
+        returning pp.listing_id
+    )
+
+    select array_agg(h.listing_id) into v_held_now from held as h;
+    if v_held_now is not null then
+        perform private.report_held_prices(
+            v_held_now, cardinality(v_held_now), 'unpriced'
+        );
+    end if;
 
     update public.product_prices as pp
     set amount = n.amount, is_held = false
@@ -1095,21 +1184,25 @@ begin
     where pp.listing_id is null;
     get diagnostics v_inserted = row_count;
 
-    insert into private.price_floors as f (listing_id, country, currency, amount)
-    select n.listing_id, n.country, n.currency, n.floor
-    from unnest(v_prices) as n
+    insert into private.price_floors as f (
+        listing_id, country, currency, amount, cost, cost_currency
+    )
+    select n.listing_id, n.country, n.currency, n.floor, n.cost, n.cost_currency
+    from unnest(v_floored) as n
     left join private.price_floors as k
         on k.listing_id = any(set_prices.listing_ids)
             and n.listing_id = k.listing_id
             and n.country = k.country
-    where k.amount is distinct from n.floor
+    where (k.amount, k.cost, k.cost_currency)
+        is distinct from (n.floor::numeric(12, 2), n.cost::numeric(12, 2), n.cost_currency)
     on conflict on constraint price_floors_pkey do update
-    set amount = excluded.amount
-    where f.amount is distinct from excluded.amount;
+    set amount = excluded.amount, cost = excluded.cost, cost_currency = excluded.cost_currency
+    where (f.amount, f.cost, f.cost_currency)
+        is distinct from (excluded.amount, excluded.cost, excluded.cost_currency);
 
     update public.product_prices as pp
     set is_held = false
-    from unnest(v_prices) as n
+    from unnest(v_floored) as n
     where pp.listing_id = any(set_prices.listing_ids)
         and pp.listing_id = n.listing_id
         and pp.country = n.country
@@ -1883,6 +1976,7 @@ declare
     v_rules jsonb := '[]'::jsonb;
     v_calculation jsonb;
     v_floor numeric;
+    v_ratio numeric;
 begin
     if not exists (select from public.countries as c where c.code = v_country) then
         perform private.fail('country_unknown', left(v_country, 200));
@@ -1903,6 +1997,9 @@ begin
         perform private.fail('variant_not_found', explain_price.variant_id::text);
     end if;
 
+    select v.price_ratio into v_ratio
+    from public.product_variants as v
+    where v.id = explain_price.variant_id;
     select pp.* into v_price
     from public.product_prices as pp
     where pp.listing_id = explain_price.product_id and pp.country = v_country;
@@ -1913,10 +2010,17 @@ begin
                 jsonb_build_object('amount', v_price.amount)
             )
         );
-        if v_line.list_price <> v_price.amount then
+        if v_ratio > 1 then
             v_rules := v_rules || private.explain_rule(
-                'variant', true, 'other_variant', jsonb_build_object('amount', v_line.list_price)
+                'variant', true, 'other_variant',
+                jsonb_build_object('amount', v_line.list_price, 'price_ratio', v_ratio)
             );
+        elsif v_ratio = 1 then
+            v_rules := v_rules || private.explain_rule(
+                'variant', false, 'cheapest_variant', jsonb_build_object('price_ratio', v_ratio)
+            );
+        elsif v_line.problem = 'variant_required' then
+            v_rules := v_rules || private.explain_rule('variant', false, 'variant_open', '{}');
         end if;
         v_rules := v_rules || private.explain_discounts(
             explain_price.product_id, explain_price.quantity, v_line
@@ -1928,12 +2032,15 @@ begin
         v_calculation := private.explain_calculation(
             explain_price.product_id, explain_price.channel, v_country
         );
-        select f.amount into v_floor
+        select f.amount * coalesce(v_ratio, 1) into v_floor
         from private.price_floors as f
         where f.listing_id = explain_price.product_id and f.country = v_country;
         if v_price.is_held then
             v_rules := v_rules || private.explain_rule(
-                'listed_price', false, 'held_under_floor',
+                'listed_price', false,
+                case
+                    when v_price.amount * coalesce(v_ratio, 1) < v_floor then 'held_under_floor' else 'held_unpriced'
+                end,
                 jsonb_build_object('amount', v_price.amount)
             );
         end if;
@@ -1956,7 +2063,10 @@ begin
         'subtotal', explain_price.quantity * v_line.unit_price,
         'problem', v_line.problem,
         'rules', v_rules
-    ) || coalesce(v_calculation, '{}');
+    ) || coalesce(v_calculation, '{}') || case
+        when explain_price.variant_id is null then '{}'
+        else jsonb_build_object('variant_id', explain_price.variant_id)
+    end;
 end
 $$;
 
@@ -2013,7 +2123,8 @@ comment on function public.explain_price(uuid, public.product_channel, integer, 
 '{product_id, channel, quantity, country, currency, list_price, unit_price, subtotal, problem, '
 'rules: [{rule, applied, reason, text, …}]}. Admins see floor and calculation as well, with '
 'every price rule that won or lost. problem is the code that an order would be refused with. '
-'variant_id: of this variant, else of a line without one. Errors: product_not_found, '
+'variant_id: of this variant, and answered with it, floor as well; else of a line without one. The '
+'calculation is always the listing''s, its cheapest variant''s. Errors: product_not_found, '
 'variant_not_found, country_unknown, quantity_invalid.';
 
 -- 32_pricing/80_change_prices.sql
@@ -2061,6 +2172,8 @@ begin
         if set_price.amount <> private.round_money(set_price.amount, v_currency) then
             perform private.fail('price_not_rounded', v_currency);
         end if;
+        -- Against the floor of today, which may be known only now.
+        perform private.set_prices(array[set_price.product_id]);
         insert into public.product_prices (
             product_id, retailer_product_id, country, currency, amount, source
         )
@@ -2071,6 +2184,7 @@ begin
         )
         on conflict on constraint product_prices_pkey do update
         set amount = excluded.amount, source = 'manual', is_held = false;
+        perform private.set_prices(array[set_price.product_id]);
     end if;
     return private.explain_price(
         set_price.product_id, set_price.channel,
@@ -2123,6 +2237,7 @@ as $$
             'per_kilogram', price_rule_as_json.rule.per_kilogram,
             'currency', price_rule_as_json.rule.currency,
             'assumed_grams', price_rule_as_json.rule.assumed_grams,
+            'volume_divisor', price_rule_as_json.rule.volume_divisor,
             'note', price_rule_as_json.rule.note
         )
 $$;
@@ -2151,6 +2266,56 @@ begin
 end
 $$;
 
+create or replace function private.price_rule_problem(
+    component text,
+    min_cost numeric,
+    below_cost numeric,
+    percent numeric,
+    amount numeric,
+    per_kilogram numeric,
+    assumed_grams integer,
+    note text,
+    volume_divisor integer
+)
+returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+    -- What is left out is no problem; NaN is more than any limit.
+    return case
+        when price_rule_problem.component is null
+            or price_rule_problem.component not in (
+                'freight', 'duty', 'exchange_buffer', 'payment_fee', 'margin', 'floor'
+            ) then 'component'
+        when price_rule_problem.min_cost not between 0 and 9999999999 then 'min_cost'
+        when price_rule_problem.below_cost <= coalesce(price_rule_problem.min_cost, 0)
+            or price_rule_problem.below_cost > 10000000000 then 'below_cost'
+        when price_rule_problem.percent not between 0 and case price_rule_problem.component
+            when 'freight' then 0
+            when 'payment_fee' then 30
+            else 900
+        end then 'percent'
+        when price_rule_problem.amount not between 0 and case
+            when price_rule_problem.component in ('freight', 'margin', 'floor')
+                then 9999999999.99
+            else 0
+        end then 'amount'
+        when price_rule_problem.per_kilogram not between 0 and case price_rule_problem.component
+            when 'freight' then 9999999999.99 else 0
+        end then 'per_kilogram'
+        when price_rule_problem.assumed_grams < 1 then 'assumed_grams'
+        when price_rule_problem.note !~ '^[^[:cntrl:]]{1,200}$' then 'note'
+        when price_rule_problem.volume_divisor < 1
+            or (
+                price_rule_problem.volume_divisor is not null
+                and price_rule_problem.component <> 'freight'
+            ) then 'volume_divisor'
+    end;
+end
+$$;
+
 create or replace function private.set_price_rule(
     component text,
     channel public.product_channel,
@@ -2163,7 +2328,8 @@ create or replace function private.set_price_rule(
     per_kilogram numeric,
     currency text,
     assumed_grams integer,
-    note text
+    note text,
+    volume_divisor integer
 )
 returns jsonb
 language plpgsql
@@ -2174,8 +2340,22 @@ declare
     v_category_id uuid;
     v_costs numrange;
     v_rule private.price_rules;
+    v_problem text;
 begin
     perform private.require_admin();
+    v_problem := private.price_rule_problem(
+        set_price_rule.component, set_price_rule.min_cost, set_price_rule.below_cost,
+        set_price_rule.percent, set_price_rule.amount, set_price_rule.per_kilogram,
+        set_price_rule.assumed_grams, set_price_rule.note, set_price_rule.volume_divisor
+    );
+    if v_problem is not null then
+        perform private.fail('price_rule_invalid', v_problem);
+    end if;
+    if set_price_rule.currency is not null and not exists (
+        select from public.currencies as c where c.code = set_price_rule.currency
+    ) then
+        perform private.fail('currency_unknown', left(set_price_rule.currency, 200));
+    end if;
     if set_price_rule.country is not null and not exists (
         select from public.countries as c where c.code = set_price_rule.country
     ) then
@@ -2188,9 +2368,6 @@ begin
         if not found then
             perform private.fail('category_not_found', left(set_price_rule.category, 200));
         end if;
-    end if;
-    if set_price_rule.below_cost <= coalesce(set_price_rule.min_cost, 0) then
-        perform private.fail('price_rule_invalid', 'below_cost');
     end if;
     v_costs := numrange(
         coalesce(set_price_rule.min_cost, 0), set_price_rule.below_cost
@@ -2211,14 +2388,14 @@ begin
     end if;
     insert into private.price_rules as r (
         id, component, channel, country, category_id, costs, percent, amount, per_kilogram,
-        currency, assumed_grams, note
+        currency, assumed_grams, note, volume_divisor
     )
     values (
         coalesce(v_rule.id, gen_random_uuid()), set_price_rule.component, set_price_rule.channel,
         set_price_rule.country, v_category_id, v_costs, coalesce(set_price_rule.percent, 0),
         coalesce(set_price_rule.amount, 0), coalesce(set_price_rule.per_kilogram, 0),
         coalesce(set_price_rule.currency, 'USD'), coalesce(set_price_rule.assumed_grams, 500),
-        set_price_rule.note
+        set_price_rule.note, set_price_rule.volume_divisor
     )
     on conflict on constraint price_rules_pkey do update
     set percent = excluded.percent,
@@ -2226,7 +2403,8 @@ begin
         per_kilogram = excluded.per_kilogram,
         currency = excluded.currency,
         assumed_grams = excluded.assumed_grams,
-        note = excluded.note
+        note = excluded.note,
+        volume_divisor = excluded.volume_divisor
     returning r.* into v_rule;
     perform private.request_repricing();
     return private.price_rule_as_json(v_rule);
@@ -2277,7 +2455,8 @@ create or replace function public.set_price_rule(
     per_kilogram numeric default null,
     currency text default null,
     assumed_grams integer default null,
-    note text default null
+    note text default null,
+    volume_divisor integer default null
 )
 returns jsonb
 language plpgsql
@@ -2288,7 +2467,8 @@ begin
         set_price_rule.component, set_price_rule.channel, set_price_rule.country,
         set_price_rule.category, set_price_rule.min_cost, set_price_rule.below_cost,
         set_price_rule.percent, set_price_rule.amount, set_price_rule.per_kilogram,
-        set_price_rule.currency, set_price_rule.assumed_grams, set_price_rule.note
+        set_price_rule.currency, set_price_rule.assumed_grams, set_price_rule.note,
+        set_price_rule.volume_divisor
     );
 end
 $$;
@@ -2306,16 +2486,19 @@ $$;
 revoke all on function private.set_price(uuid, public.product_channel, text, numeric) from public;
 revoke all on function public.set_price(uuid, public.product_channel, text, numeric) from public;
 revoke all on function private.price_rule_as_json(private.price_rules) from public;
+revoke all on function private.price_rule_problem(
+    text, numeric, numeric, numeric, numeric, numeric, integer, text, integer
+) from public;
 revoke all on function private.price_rules() from public;
 revoke all on function private.set_price_rule(
     text, public.product_channel, text, text, numeric, numeric, numeric, numeric, numeric, text,
-    integer, text
+    integer, text, integer
 ) from public;
 revoke all on function private.remove_price_rule(uuid) from public;
 revoke all on function public.price_rules() from public;
 revoke all on function public.set_price_rule(
     text, public.product_channel, text, text, numeric, numeric, numeric, numeric, numeric, text,
-    integer, text
+    integer, text, integer
 ) from public;
 revoke all on function public.remove_price_rule(uuid) from public;
 grant execute on function private.set_price(uuid, public.product_channel, text, numeric)
@@ -2325,13 +2508,13 @@ to authenticated;
 grant execute on function private.price_rules() to authenticated;
 grant execute on function private.set_price_rule(
     text, public.product_channel, text, text, numeric, numeric, numeric, numeric, numeric, text,
-    integer, text
+    integer, text, integer
 ) to authenticated;
 grant execute on function private.remove_price_rule(uuid) to authenticated;
 grant execute on function public.price_rules() to authenticated;
 grant execute on function public.set_price_rule(
     text, public.product_channel, text, text, numeric, numeric, numeric, numeric, numeric, text,
-    integer, text
+    integer, text, integer
 ) to authenticated;
 grant execute on function public.remove_price_rule(uuid) to authenticated;
 
@@ -2343,30 +2526,206 @@ comment on function public.set_price(uuid, public.product_channel, text, numeric
 'country_unknown, product_not_found, price_invalid, price_not_rounded, price_below_floor.';
 comment on function private.price_rule_as_json(private.price_rules) is
 'A price rule as RPCs answer it.';
+comment on function private.price_rule_problem(
+    text, numeric, numeric, numeric, numeric, numeric, integer, text, integer
+) is
+'The argument of set_price_rule that no price rule can have, null if there is none.';
 comment on function private.price_rules() is
 'Core of price_rules. Definer because the table is closed; admins only.';
 comment on function private.set_price_rule(
     text, public.product_channel, text, text, numeric, numeric, numeric, numeric, numeric, text,
-    integer, text
+    integer, text, integer
 ) is
 'Core of set_price_rule. Definer because the table is closed; admins only.';
 comment on function private.remove_price_rule(uuid) is
 'Core of remove_price_rule. Definer because the table is closed; admins only.';
 comment on function public.price_rules() is
 'For admins: the price rules, [{id, component, channel, country, category, min_cost, below_cost, '
-'percent, amount, per_kilogram, currency, assumed_grams, note}]. Errors: authentication_required, '
-'admin_required.';
+'percent, amount, per_kilogram, currency, assumed_grams, volume_divisor, note}]. Errors: '
+'authentication_required, admin_required.';
 comment on function public.set_price_rule(
     text, public.product_channel, text, text, numeric, numeric, numeric, numeric, numeric, text,
-    integer, text
+    integer, text, integer
 ) is
 'For admins: adds a price rule, or changes the one of the same component, channel, country, '
 'category and band of cost (dollars). component: freight, duty, exchange_buffer, payment_fee, '
-'margin, floor. Every price is then made anew by a job. Errors: authentication_required, '
-'admin_required, country_unknown, category_not_found, price_rule_invalid, price_rule_overlaps.';
+'margin, floor. volume_divisor, of freight: cubic centimetres that count as a kilogram. Every '
+'price is then made anew by a job. Errors: authentication_required, admin_required, '
+'price_rule_invalid (details name the argument), currency_unknown, country_unknown, '
+'category_not_found, '
+'price_rule_overlaps.';
 comment on function public.remove_price_rule(uuid) is
 'For admins: takes a price rule away and answers what it was; every price is then made anew by a '
 'job. Errors: authentication_required, admin_required, price_rule_not_found.';
+
+-- 32_pricing/85_change_roundings.sql
+-- How prices end, as admins see and change it: a currency's bands at once, so that none overlaps
+-- another and no size of price is left out.
+
+create or replace function private.price_roundings()
+returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.require_admin();
+    return (
+        select
+            jsonb_object_agg(
+                c.code,
+                (
+                    select
+                        coalesce(
+                            jsonb_agg(
+                                jsonb_build_object(
+                                    'from', lower(r.amounts), 'step', r.step, 'ending', r.ending
+                                )
+                                order by lower(r.amounts)
+                            ), '[]'
+                        )
+                    from private.price_roundings as r
+                    where r.currency = c.code
+                )
+            )
+        from public.currencies as c
+        where exists (select from public.countries as m where m.currency = c.code)
+    );
+end
+$$;
+
+create or replace function private.rounding_problem(
+    band jsonb, previous_from numeric, currency text
+)
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    -- The type first: as text a number may be anything.
+    return case
+        when jsonb_typeof(rounding_problem.band) <> 'object' then 'band'
+        when jsonb_typeof(rounding_problem.band -> 'from') is distinct from 'number' then 'from'
+        when jsonb_typeof(rounding_problem.band -> 'step') is distinct from 'number' then 'step'
+        when jsonb_typeof(rounding_problem.band -> 'ending') not in ('number', 'null') then 'ending'
+        when rounding_problem.previous_from is null
+            and (rounding_problem.band ->> 'from')::numeric <> 0 then 'from'
+        when (rounding_problem.band ->> 'from')::numeric <= rounding_problem.previous_from
+            or (rounding_problem.band ->> 'from')::numeric > 9999999999 then 'from'
+        when (rounding_problem.band ->> 'step')::numeric not between 0.01 and 1000000000
+            or (rounding_problem.band ->> 'step')::numeric <> private.round_money(
+                (rounding_problem.band ->> 'step')::numeric, rounding_problem.currency
+            ) then 'step'
+        when (rounding_problem.band ->> 'ending')::numeric < 0
+            or (rounding_problem.band ->> 'ending')::numeric
+            >= (rounding_problem.band ->> 'step')::numeric
+            or (rounding_problem.band ->> 'ending')::numeric <> private.round_money(
+                (rounding_problem.band ->> 'ending')::numeric, rounding_problem.currency
+            ) then 'ending'
+    end;
+end
+$$;
+
+create or replace function private.set_price_roundings(currency text, roundings jsonb)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_from numeric;
+    v_problem text;
+begin
+    perform private.require_admin();
+    if not exists (
+        select from public.currencies as c where c.code = set_price_roundings.currency
+    ) then
+        perform private.fail('currency_unknown', left(set_price_roundings.currency, 200));
+    end if;
+    if jsonb_typeof(set_price_roundings.roundings) is distinct from 'array'
+        or jsonb_array_length(set_price_roundings.roundings) not between 1 and 50 then
+        perform private.fail('price_roundings_invalid', 'roundings');
+    end if;
+    for v_place in 0 .. jsonb_array_length(set_price_roundings.roundings) - 1 loop
+        v_problem := private.rounding_problem(
+            set_price_roundings.roundings -> v_place, v_from, set_price_roundings.currency
+        );
+        if v_problem is not null then
+            perform private.fail(
+                'price_roundings_invalid', format('roundings[%s].%s', v_place, v_problem)
+            );
+        end if;
+        v_from := (set_price_roundings.roundings -> v_place ->> 'from')::numeric;
+    end loop;
+    -- One admin after the other, and not while prices are made.
+    perform private.lock_prices();
+    delete from private.price_roundings as r where r.currency = set_price_roundings.currency;
+    insert into private.price_roundings (currency, amounts, step, ending)
+    select
+        set_price_roundings.currency,
+        numrange(
+            (b.band ->> 'from')::numeric,
+            lead((b.band ->> 'from')::numeric) over (order by b.place)
+        ),
+        (b.band ->> 'step')::numeric, coalesce((b.band ->> 'ending')::numeric, 0)
+    from jsonb_array_elements(set_price_roundings.roundings)
+        with ordinality as b (band, place);
+    perform private.request_repricing();
+    return private.price_roundings();
+end
+$$;
+
+create or replace function public.price_roundings()
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    return private.price_roundings();
+end
+$$;
+
+create or replace function public.set_price_roundings(currency text, roundings jsonb)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+begin
+    return private.set_price_roundings(
+        set_price_roundings.currency, set_price_roundings.roundings
+    );
+end
+$$;
+
+revoke all on function private.price_roundings() from public;
+revoke all on function private.rounding_problem(jsonb, numeric, text) from public;
+revoke all on function private.set_price_roundings(text, jsonb) from public;
+revoke all on function public.price_roundings() from public;
+revoke all on function public.set_price_roundings(text, jsonb) from public;
+grant execute on function private.price_roundings() to authenticated;
+grant execute on function private.set_price_roundings(text, jsonb) to authenticated;
+grant execute on function public.price_roundings() to authenticated;
+grant execute on function public.set_price_roundings(text, jsonb) to authenticated;
+
+comment on function private.price_roundings() is
+'Core of price_roundings. Definer because the table is closed; admins only.';
+comment on function private.rounding_problem(jsonb, numeric, text) is
+'The key of a band of roundings that cannot be so (band: it is no object), null if there is none; '
+'previous_from is the band''s before it.';
+comment on function private.set_price_roundings(text, jsonb) is
+'Core of set_price_roundings. Definer because the table is closed; admins only.';
+comment on function public.price_roundings() is
+'For admins: how the rules'' prices end, by currency: {XAF: [{from, step, ending}]}. A price from '
+'''from'' up to the next band is the next multiple of step, plus ending; without bands it is '
+'rounded up to its currency''s decimals. Errors: authentication_required, admin_required.';
+comment on function public.set_price_roundings(text, jsonb) is
+'For admins: replaces a currency''s bands, the first from 0 and each above the one before; ending '
+'may be left out. Every price is then made anew by a job. Answers as price_roundings. Errors: '
+'authentication_required, admin_required, currency_unknown, price_roundings_invalid (details name '
+'the value).';
 
 -- 32_pricing/90_rows.sql
 insert into private.repricings default values
@@ -2379,69 +2738,73 @@ on conflict (currency) do nothing;
 
 -- What admins change stays changed: rules are only ever added here.
 insert into private.price_rules (
-    id, component, channel, country, costs, percent, amount, per_kilogram, note
+    id, component, channel, country, costs, percent, amount, per_kilogram, note,
+    volume_divisor
 )
 values
 (
     'b1000000-0000-4000-8000-000000000001', 'freight', 'retail', 'CM', '[0,)', 0, 2.00, 11.00,
-    'A parcel by air to Douala, an estimate until the supplier quotes.'
+    'A parcel by air to Douala, an estimate until the supplier quotes.', 6000
 ),
 (
     'b1000000-0000-4000-8000-000000000002', 'freight', 'retail', 'ZA', '[0,)', 0, 1.50, 10.50,
-    'A parcel by air to Johannesburg, an estimate until the supplier quotes.'
+    'A parcel by air to Johannesburg, an estimate until the supplier quotes.', 6000
 ),
 (
     'b1000000-0000-4000-8000-000000000003', 'freight', 'wholesale', 'CM', '[0,)', 0, 0.10, 2.20,
-    'A piece of a shared load by sea to Douala, an estimate.'
+    'A piece of a shared load by sea to Douala, an estimate.', null
 ),
 (
     'b1000000-0000-4000-8000-000000000004', 'freight', 'wholesale', 'ZA', '[0,)', 0, 0.10, 1.80,
-    'A piece of a shared load by sea to Durban, an estimate.'
+    'A piece of a shared load by sea to Durban, an estimate.', null
 ),
 (
     'b1000000-0000-4000-8000-000000000005', 'duty', null, 'CM', '[0,)', 20, 0, 0,
-    'The middle band of the tariff; categories have their own.'
+    'The middle band of the tariff; categories have their own.', null
 ),
 (
     'b1000000-0000-4000-8000-000000000006', 'duty', null, 'ZA', '[0,)', 20, 0, 0,
-    'The flat rate of small parcels; categories have their own.'
+    'The flat rate of small parcels; categories have their own.', null
 ),
 (
     'b1000000-0000-4000-8000-000000000007', 'exchange_buffer', null, null, '[0,)', 3, 0, 0,
-    'Reference rates are not dealing rates.'
+    'Reference rates are not dealing rates.', null
 ),
 (
     'b1000000-0000-4000-8000-000000000008', 'payment_fee', null, null, '[0,)', 3.5, 0, 0,
-    'What gateways keep at most.'
+    'What gateways keep at most.', null
 ),
 (
-    'b1000000-0000-4000-8000-000000000009', 'margin', 'retail', null, '[0,5)', 80, 1.50, 0, null
+    'b1000000-0000-4000-8000-000000000009', 'margin', 'retail', null, '[0,5)', 80, 1.50, 0, null,
+    null
 ),
 (
-    'b1000000-0000-4000-8000-000000000010', 'margin', 'retail', null, '[5,20)', 55, 4.00, 0, null
+    'b1000000-0000-4000-8000-000000000010', 'margin', 'retail', null, '[5,20)', 55, 4.00, 0, null,
+    null
 ),
 (
     'b1000000-0000-4000-8000-000000000011', 'margin', 'retail', null, '[20,100)', 40, 11.00, 0,
-    null
+    null, null
 ),
 (
-    'b1000000-0000-4000-8000-000000000012', 'margin', 'retail', null, '[100,)', 28, 40.00, 0, null
+    'b1000000-0000-4000-8000-000000000012', 'margin', 'retail', null, '[100,)', 28, 40.00, 0, null,
+    null
 ),
 (
     'b1000000-0000-4000-8000-000000000013', 'margin', 'wholesale', null, '[0,5)', 35, 0.10, 0,
-    null
+    null, null
 ),
 (
     'b1000000-0000-4000-8000-000000000014', 'margin', 'wholesale', null, '[5,50)', 25, 1.75, 0,
-    null
+    null, null
 ),
 (
     'b1000000-0000-4000-8000-000000000015', 'margin', 'wholesale', null, '[50,)', 18, 12.50, 0,
-    null
+    null, null
 ),
 (
     'b1000000-0000-4000-8000-000000000016', 'floor', null, null, '[0,)', 2, 0, 0,
-    'What a piece costs, and a little for what goes wrong.'
+    'What a piece costs, and a little for what goes wrong.', null
 )
 on conflict do nothing;
 
@@ -2470,13 +2833,28 @@ values
 ),
 (
     'held_under_floor',
-    'Not for sale: the price set by hand is lower than what the piece now costs the shop.',
-    'Hors vente : le prix fixé à la main est inférieur à ce que la pièce coûte désormais.'
+    'Not for sale: the price is lower than what the piece now costs the shop.',
+    'Hors vente : le prix est inférieur à ce que la pièce coûte désormais à la boutique.'
+),
+(
+    'held_unpriced',
+    'Not for sale: what a piece costs has risen, and the rules make no price of it.',
+    'Hors vente : le coût de la pièce a augmenté et les règles n''en font aucun prix.'
 ),
 (
     'other_variant',
     'This variant has a price of its own.',
     'Cette variante a son propre prix.'
+),
+(
+    'cheapest_variant',
+    'This variant costs what the product is listed at.',
+    'Cette variante coûte le prix affiché du produit.'
+),
+(
+    'variant_open',
+    'Some variants are dearer than the listed price: one has to be chosen.',
+    'Certaines variantes coûtent plus que le prix affiché : il faut en choisir une.'
 ),
 (
     'quantity_outside',

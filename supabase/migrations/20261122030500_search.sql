@@ -54,7 +54,8 @@ create table private.search_terms (
     word text primary key,
     listings integer not null default 1,
     counted_at timestamptz,
-    constraint search_terms_word_is_short check (char_length(word) between 2 and 40)
+    constraint search_terms_word_is_short check (char_length(word) between 2 and 40),
+    constraint search_terms_listings_not_negative check (listings >= 0)
 );
 
 alter table private.search_terms enable row level security;
@@ -68,7 +69,8 @@ comment on table private.search_terms is
 'Every word of a product''s name, without accents: what a misspelt word is compared with, and what '
 'a beginning is completed to.';
 comment on column private.search_terms.listings is
-'About how many listings have it, up to 10,000; 1 until it is counted for the first time.';
+'About how many listings have it, up to 10,000; 1 until it is counted for the first time, 0 for '
+'one that was not found when it was last counted.';
 
 create table private.search_settings (
     is_only boolean primary key default true,
@@ -87,14 +89,19 @@ comment on column private.search_settings.farthest_meaning is
 'Cosine distance, 0 to 2, beyond which a listing does not mean what was asked for.';
 
 create table private.search_queue (
-    listing_id uuid primary key,
+    id uuid primary key default gen_random_uuid(),
+    listing_id uuid not null,
     queued_at timestamptz not null default now()
 );
 
 alter table private.search_queue enable row level security;
 
+create index search_queue_listing_id_idx on private.search_queue (listing_id);
+
 comment on table private.search_queue is
 'Listings of large changes whose documents are made in batches, after the change.';
+comment on column private.search_queue.listing_id is
+'Once for each change: two changes never wait for each other here, nor is one lost in the other.';
 
 create or replace function private.search_popularity(rating numeric, reviews integer)
 returns numeric
@@ -106,6 +113,77 @@ as $$
         round(
             coalesce(search_popularity.rating, 3) * ln((2 + search_popularity.reviews)::numeric), 4
         )
+$$;
+
+create or replace function private.queue_search(
+    listing_ids uuid [], available_at timestamptz default now()
+)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    insert into private.search_queue (listing_id)
+    select l.id from unnest(queue_search.listing_ids) as l (id);
+    perform private.emit(
+        'refresh_search', '{}',
+        concat_ws('/', 'refresh_search', pg_current_xact_id()::text, queue_search.available_at),
+        queue_search.available_at
+    );
+end
+$$;
+
+create or replace function private.learn_words(listing_ids uuid [])
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_words text [];
+    v_listings integer [];
+begin
+    select array_agg(n.word order by n.word), array_agg(n.listings order by n.word)
+    into v_words, v_listings
+    from (
+        select w.word, count(*)::integer as listings
+        from (
+            select p.name, p.name_fr
+            from public.products as p
+            where p.id = any(learn_words.listing_ids) and p.is_active
+            union all
+            select p.name, p.name_fr
+            from public.products_retailer as p
+            where p.id = any(learn_words.listing_ids) and p.is_active
+        ) as l
+        cross join lateral unnest(
+            tsvector_to_array(
+                to_tsvector('private.search_words'::regconfig, concat_ws(' ', l.name, l.name_fr))
+            )
+        ) as w (word)
+        where char_length(w.word) between 2 and 40 and w.word ~ '[[:alpha:]]'
+        group by w.word
+    ) as n;
+    if not exists (
+        select
+        from unnest(v_words) as w (word)
+        left join private.search_terms as t on w.word = t.word and t.listings > 0
+        where t.word is null
+    ) then
+        return;
+    end if;
+    -- The same new word of two changes would make one wait for the other's end, and two of each
+    -- lock each other out: one at a time brings new words, whoever comes meanwhile leaves them to
+    -- the job.
+    if pg_try_advisory_xact_lock(hashtextextended('search_terms', 0)) then
+        insert into private.search_terms as t (word, listings)
+        select w.word, w.listings from unnest(v_words, v_listings) as w (word, listings)
+        on conflict on constraint search_terms_pkey do update
+        set listings = excluded.listings, counted_at = null
+        where t.listings = 0;
+    else
+        perform private.queue_search(learn_words.listing_ids, now() + interval '5 seconds');
+    end if;
+end
 $$;
 
 create or replace function private.refresh_search(listing_ids uuid [])
@@ -157,8 +235,7 @@ begin
                 to_tsvector(
                     'private.search_fr'::regconfig, coalesce(left(l.description_fr, 2000), '')
                 ), 'C'
-            ) as search_fr,
-            l.name, l.name_fr
+            ) as search_fr
         from listing as l
         inner join public.categories as c on l.category_id = c.id
         left join public.categories as u on c.parent_id = u.id
@@ -173,6 +250,7 @@ begin
             n.id, n.channel, n.category_id, n.rating, n.popularity, n.popularity >= v_threshold,
             n.search_en, n.search_fr
         from document as n
+        order by n.id
         on conflict on constraint search_documents_pkey do update
         set category_id = excluded.category_id,
             rating = excluded.rating,
@@ -194,27 +272,13 @@ begin
         set is_stale = true
         from stored as n
         where e.listing_id = n.listing_id and not e.is_stale
-    ),
-
-    terms as (
-        insert into private.search_terms as t (word, listings)
-        select w.word, count(*)
-        from document as n
-        cross join lateral unnest(
-            tsvector_to_array(
-                to_tsvector('private.search_words'::regconfig, concat_ws(' ', n.name, n.name_fr))
-            )
-        ) as w (word)
-        where char_length(w.word) between 2 and 40 and w.word ~ '[[:alpha:]]'
-        group by w.word
-        order by w.word
-        on conflict on constraint search_terms_pkey do nothing
     )
 
     select exists (select from gone) or exists (select from stored) into v_is_changed;
     if v_is_changed then
         perform private.note_catalogue_change();
     end if;
+    perform private.learn_words(refresh_search.listing_ids);
 end
 $$;
 
@@ -228,12 +292,7 @@ begin
     if cardinality(follow_search.listing_ids) <= 200 then
         perform private.refresh_search(follow_search.listing_ids);
     else
-        insert into private.search_queue (listing_id)
-        select l.id from unnest(follow_search.listing_ids) as l (id) order by l.id
-        on conflict on constraint search_queue_pkey do nothing;
-        perform private.emit(
-            'refresh_search', '{}', 'refresh_search/' || pg_current_xact_id()::text
-        );
+        perform private.queue_search(follow_search.listing_ids);
     end if;
 end
 $$;
@@ -296,9 +355,12 @@ language plpgsql
 security definer
 set search_path = ''
 as $$
+declare
+    v_ids uuid [];
 begin
-    -- The goods of a category are found by its name and by those of the two above it.
-    perform private.follow_search(array(
+    -- The goods of a category are found by its name and by those of the two above it. Left to the
+    -- job, since whoever changes one of them just now would make it anew by the old name.
+    v_ids := array(
         with recursive tree as (
             select n.id, 1 as depth
             from changed as n
@@ -314,7 +376,10 @@ begin
         select distinct d.listing_id
         from tree as t
         inner join private.search_documents as d on t.id = d.category_id
-    ));
+    );
+    if cardinality(v_ids) > 0 then
+        perform private.queue_search(v_ids);
+    end if;
     return null;
 end
 $$;
@@ -326,25 +391,54 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_ids uuid [];
+    v_due uuid [];
+    v_taken uuid [];
+    v_busy uuid [];
+    v_is_full boolean;
 begin
-    with due as materialized (
+    select array_agg(distinct q.listing_id), count(*) >= refresh_search.batch
+    into v_due, v_is_full
+    from (
         select w.listing_id
         from private.search_queue as w
         limit refresh_search.batch
         for update skip locked
-    ),
-
-    taken as (
-        delete from private.search_queue as q
-        using due as w
-        where q.listing_id = w.listing_id
-        returning q.listing_id
-    )
-
-    select coalesce(array_agg(t.listing_id), '{}') into v_ids from taken as t;
-    perform private.refresh_search(v_ids);
-    return jsonb_build_object('refreshed', cardinality(v_ids));
+    ) as q;
+    -- Nobody changes these while their documents are made; those that somebody is changing just
+    -- now are left for the next time: what is read here would be of before.
+    v_taken := array(
+        select p.id
+        from public.products as p
+        where p.id = any(v_due)
+        for share skip locked
+    ) || array(
+        select p.id
+        from public.products_retailer as p
+        where p.id = any(v_due)
+        for share skip locked
+    );
+    select array_agg(b.id) into v_busy
+    from (
+        select p.id from public.products as p where p.id = any(v_due)
+        union all
+        select p.id from public.products_retailer as p where p.id = any(v_due)
+    ) as b
+    where b.id <> all(v_taken);
+    v_taken := array(
+        select d.id from unnest(v_due) as d (id) where d.id <> all(coalesce(v_busy, '{}'))
+    );
+    delete from private.search_queue as q
+    where q.id in (
+        select w.id
+        from private.search_queue as w
+        where w.listing_id = any(v_taken)
+        for update skip locked
+    );
+    perform private.refresh_search(v_taken);
+    return jsonb_build_object(
+        'refreshed', cardinality(v_taken),
+        'is_done', not v_is_full or cardinality(v_taken) = 0
+    );
 end
 $$;
 
@@ -373,20 +467,26 @@ begin
     set popular_from = v_popular_from
     where s.popular_from is distinct from v_popular_from;
 
-    with due as materialized (
-        (
-            select w.listing_id
-            from private.search_documents as w
-            where w.popularity < v_popular_from and w.is_popular
-            limit count_search.batch
-        )
+    with falling as materialized (
+        select w.listing_id
+        from private.search_documents as w
+        where w.popularity < v_popular_from and w.is_popular
+        limit count_search.batch
+        for update skip locked
+    ),
+
+    rising as materialized (
+        select w.listing_id
+        from private.search_documents as w
+        where w.popularity >= v_popular_from and not w.is_popular
+        limit count_search.batch
+        for update skip locked
+    ),
+
+    due as (
+        select f.listing_id from falling as f
         union all
-        (
-            select w.listing_id
-            from private.search_documents as w
-            where w.popularity >= v_popular_from and not w.is_popular
-            limit count_search.batch
-        )
+        select r.listing_id from rising as r
     )
 
     update private.search_documents as d
@@ -398,8 +498,14 @@ begin
         perform private.note_catalogue_change();
     end if;
 
+    -- Words are brought just now: they are counted another time.
+    if not pg_try_advisory_xact_lock(hashtextextended('search_terms', 0)) then
+        return jsonb_build_object(
+            'popular_from', v_popular_from, 'moved', v_moved, 'counted', 0
+        );
+    end if;
     with due as materialized (
-        select t.word, private.as_search_query(t.word) as words
+        select t.word, t.listings, private.as_search_query(t.word) as words
         from private.search_terms as t
         where t.counted_at is null or t.counted_at < now() - interval '20 hours'
         order by t.counted_at nulls first
@@ -408,7 +514,7 @@ begin
     ),
 
     counted as (
-        select u.word, n.listings
+        select u.word, u.listings as listings_before, n.listings
         from due as u
         cross join lateral (
             select count(*) as listings
@@ -424,14 +530,15 @@ begin
     gone as (
         delete from private.search_terms as t
         using counted as c
-        where t.word = c.word and c.listings = 0
+        where t.word = c.word and c.listings = 0 and c.listings_before = 0
     ),
 
+    -- What an open transaction has is not seen yet: a word goes when it is missed a second time.
     kept as (
         update private.search_terms as t
         set listings = c.listings, counted_at = now()
         from counted as c
-        where t.word = c.word and c.listings > 0
+        where t.word = c.word and (c.listings > 0 or c.listings_before > 0)
     )
 
     select count(*) into v_counted from counted;
@@ -477,6 +584,8 @@ referencing old table as replaced new table as changed
 for each statement execute function private.tg_categories__search_updated();
 
 revoke all on function private.search_popularity(numeric, integer) from public;
+revoke all on function private.queue_search(uuid [], timestamptz) from public;
+revoke all on function private.learn_words(uuid []) from public;
 revoke all on function private.refresh_search(uuid []) from public;
 revoke all on function private.follow_search(uuid []) from public;
 revoke all on function private.tg__search_inserted() from public;
@@ -490,6 +599,10 @@ grant execute on function service.count_search(integer) to mallgram_service;
 
 comment on function private.search_popularity(numeric, integer) is
 'Stars by the logarithm of the reviews; a listing without stars counts as three.';
+comment on function private.queue_search(uuid [], timestamptz) is
+'Leaves listings to the job refresh_search.';
+comment on function private.learn_words(uuid []) is
+'Takes in words of these listings'' names that were not known; never waits for another who does.';
 comment on function private.refresh_search(uuid []) is
 'Makes the search documents of these listings anew, writing only what differs; removes those that '
 'are not on sale.';
@@ -504,11 +617,12 @@ comment on function private.tg_products__search_deleted() is
 comment on function private.tg_categories__search_updated() is
 'Trigger: goods are found by the names of their categories. Definer because search is closed.';
 comment on function service.refresh_search(integer) is
-'Makes documents of queued listings: {refreshed}. Definer because search is closed to the service.';
+'Makes documents of queued listings: {refreshed, is_done}; one that somebody is changing just now '
+'stays queued. Definer because search is closed to the service.';
 comment on function service.count_search(integer) is
 'Counts anew which listings are popular and how many have each word, at most so many of each at a '
 'time: {popular_from, moved, counted}; fewer than the batch means that all is counted. A word that '
-'no listing has is forgotten. Definer because search is closed to the service.';
+'no listing had twice running is forgotten. Definer because search is closed to the service.';
 
 -- 35_search/15_embeddings.sql
 -- What a text means, as a provider sees it. Without one these tables stay empty and search goes by
@@ -563,7 +677,9 @@ as $$
             left(
                 lower(
                     btrim(
-                        regexp_replace(search_key.query, '[[:cntrl:][:space:]]+', ' ', 'g')
+                        regexp_replace(
+                            left(search_key.query, 400), '[[:cntrl:][:space:]]+', ' ', 'g'
+                        )
                     )
                 ),
                 80
@@ -878,8 +994,15 @@ stable
 set search_path = ''
 as $$
 declare
-    v_query tsquery := websearch_to_tsquery('private.search_en'::regconfig, read_query.query);
-    v_fr tsquery := websearch_to_tsquery('private.search_fr'::regconfig, read_query.query);
+    -- In capitals it lets one choose; else it is a word, and French for gold.
+    v_text text := case
+        when strpos(read_query.query, '"') > 0 then read_query.query
+        else regexp_replace(
+            read_query.query, '(?<![^[:space:]])(or|Or|oR)(?![^[:space:]])', '"\1"', 'g'
+        )
+    end;
+    v_query tsquery := websearch_to_tsquery('private.search_en'::regconfig, v_text);
+    v_fr tsquery := websearch_to_tsquery('private.search_fr'::regconfig, v_text);
     v_targets tsquery [];
     v_substitutes tsquery [];
 begin
@@ -986,11 +1109,13 @@ create type private.search_filters as (
     country text,
     min_price numeric,
     max_price numeric,
-    in_stock boolean
+    in_stock boolean,
+    listing_ids uuid []
 );
 
 comment on type private.search_filters is
-'What a listing must be besides: a field that is null asks for nothing. Prices are of country.';
+'What a listing must be besides: a field that is null asks for nothing. Prices are of country; '
+'listing_ids are those between them, where they are few: private.narrow_by_price.';
 
 create type private.search_matches as (
     words tsquery,
@@ -1003,6 +1128,40 @@ create type private.search_matches as (
 comment on type private.search_matches is
 'What a query came to: the words that were looked for, the listings that have them with their '
 'relevance, whether there are more than were taken, and the query as it was read.';
+
+create or replace function private.narrow_by_price(filters private.search_filters)
+returns private.search_filters
+language plpgsql
+stable
+set search_path = ''
+set enable_seqscan = off
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+    v_filters private.search_filters := narrow_by_price.filters;
+    v_most integer := 5000;
+    v_ids uuid [];
+begin
+    -- Prices that few have: these few are looked at. Else every listing with the words would be
+    -- asked for its price, and a common word's nearly all in vain.
+    if num_nonnulls(v_filters.min_price, v_filters.max_price) = 0 then
+        return v_filters;
+    end if;
+    select array_agg(f.listing_id) into v_ids
+    from (
+        select pp.listing_id
+        from public.product_prices as pp
+        where pp.country = v_filters.country
+            and pp.amount >= coalesce(v_filters.min_price, 0)
+            and pp.amount <= coalesce(v_filters.max_price, 'Infinity')
+        limit v_most + 1
+    ) as f;
+    if coalesce(cardinality(v_ids), 0) <= v_most then
+        v_filters.listing_ids := coalesce(v_ids, '{}');
+    end if;
+    return v_filters;
+end
+$$;
 
 create or replace function private.match_words(
     words tsquery,
@@ -1082,6 +1241,7 @@ begin
                 and (v_filters.categories is null or d.category_id = any(v_filters.categories))
                 and (v_filters.channel is null or d.channel = v_filters.channel)
                 and (v_filters.min_rating is null or d.rating >= v_filters.min_rating)
+                and (v_filters.listing_ids is null or d.listing_id = any(v_filters.listing_ids))
                 -- Scalar on purpose: each listing is looked up, and none where nothing is asked.
                 and (
                     num_nonnulls(v_filters.min_price, v_filters.max_price) = 0
@@ -1137,7 +1297,7 @@ set search_path = ''
 as $$
 begin
     return private.read_query((
-        select string_agg(distinct w.word, ' or ')
+        select string_agg(distinct w.word, ' OR ')
         from regexp_split_to_table(lower(any_word.query), '[^[:alnum:]]+') as w (word)
         where w.word <> ''
     ));
@@ -1330,6 +1490,7 @@ begin
 end
 $$;
 
+revoke all on function private.narrow_by_price(private.search_filters) from public;
 revoke all on function private.match_words(
     tsquery, tsquery [], text, private.search_filters, text
 ) from public;
@@ -1343,6 +1504,8 @@ revoke all on function private.fill_matches(
     private.search_matches, private.search_filters, text
 ) from public;
 
+comment on function private.narrow_by_price(private.search_filters) is
+'The filters, with the listings between their prices where these are no more than five thousand.';
 comment on function private.match_words(
     tsquery, tsquery [], text, private.search_filters, text
 ) is
@@ -1410,9 +1573,20 @@ as $$
 declare
     v_cursor jsonb;
 begin
-    v_cursor := convert_from(decode(read_cursor.cursor, 'base64'), 'utf8')::jsonb;
+    if char_length(read_cursor.cursor) <= 512 then
+        v_cursor := convert_from(decode(read_cursor.cursor, 'base64'), 'utf8')::jsonb;
+    end if;
+    -- No moment and no price is beyond a hundred thousand millions, nor a review's stars before its
+    -- moment beyond ten times that.
     if v_cursor ->> 's' is distinct from read_cursor.sort
-        or (v_cursor ->> 'k')::numeric is null
+        or coalesce(
+            abs((v_cursor ->> 'k')::numeric)
+            > case
+                when read_cursor.sort in ('highest', 'lowest') then 1000000000000
+                else 100000000000
+            end,
+            true
+        )
         or (v_cursor ->> 'i')::uuid is null then
         perform private.fail('cursor_invalid', left(read_cursor.cursor, 200));
     end if;
@@ -1931,6 +2105,7 @@ begin
     v_filters.max_price := find_products.max_price;
     v_filters.in_stock := find_products.in_stock;
     if v_query is not null and v_sort = 'relevance' then
+        v_filters := private.narrow_by_price(v_filters);
         v_matches := private.match_listings(v_query, v_filters, v_language);
         v_matches := private.fill_matches(v_matches, v_filters, v_language);
         v_matches := private.fuse_matches(v_matches, v_query, v_filters);
@@ -2102,12 +2277,31 @@ begin
     from (
         select f.listing_id, f.channel, f.popularity
         from (
-            select d.listing_id, d.channel, d.popularity
-            from private.search_documents as d
-            where d.is_popular and (d.search_en || d.search_fr) @@ v_query
-            limit 1000
+            select m.listing_id, m.channel, m.popularity
+            from (
+                select d.listing_id, d.channel, d.popularity
+                from private.search_documents as d
+                where d.is_popular and (d.search_en || d.search_fr) @@ v_query
+                limit 1000
+            ) as m
+            order by m.popularity desc, m.listing_id
         ) as f
-        order by f.popularity desc, f.listing_id
+        -- Down from the most popular, and no further than five are sold somewhere.
+        cross join lateral (
+            select 1
+            from public.product_prices as pp
+            inner join public.categories as g on pp.category_id = g.id and g.is_active
+            where pp.listing_id = f.listing_id and pp.is_listed
+            limit 1
+        ) as x
+        -- A description may speak of anything: the words must be of the name or the category.
+        cross join lateral (
+            select 1
+            from private.search_documents as d
+            where d.listing_id = f.listing_id
+                and ts_filter(d.search_en || d.search_fr, '{a,b}') @@ v_query
+            limit 1
+        ) as y
         limit 5
     ) as n
     cross join lateral (
@@ -2167,11 +2361,15 @@ set search_path = ''
 as $$
 declare
     v_language text := coalesce(product_facets.language, private.caller_language());
-    v_query text := nullif(btrim(left(product_facets.query, 200)), '');
+    v_query text := nullif(
+        btrim(regexp_replace(left(product_facets.query, 200), '[[:cntrl:]]+', ' ', 'g')), ''
+    );
     v_country text := coalesce(product_facets.country, private.caller_country());
     v_categories uuid [];
     v_ids uuid [];
     v_matches private.search_matches;
+    v_filters private.search_filters;
+    v_words tsquery;
     v_most integer := 5000;
     v_facets jsonb;
 begin
@@ -2192,11 +2390,41 @@ begin
     end if;
     if v_query is not null then
         v_matches := private.gather_listings(v_query, null, v_most);
+        v_filters.categories := v_categories;
+        v_filters.channel := product_facets.channel;
+        v_filters.min_rating := product_facets.min_rating;
+        v_words := v_matches.words;
+        -- Where the filters leave nothing, a list shows what it falls back on: that is counted.
+        if v_matches.listing_ids is not null
+            and private.gather_words(v_words, v_filters, 1) is null then
+            v_words := (private.gather_listings(v_query, v_filters, 1)).words;
+        end if;
+        if v_words is distinct from v_matches.words then
+            v_matches.listing_ids := private.gather_words(v_words, null, v_most);
+            v_matches.is_cut := coalesce(cardinality(v_matches.listing_ids), 0) >= v_most;
+        end if;
         v_ids := coalesce(v_matches.listing_ids, '{}');
     end if;
 
     -- Each facet counts with all filters but its own, so that it shows what a change would bring.
-    with listing as materialized (
+    with taken as materialized (
+        select x.*
+        from public.product_prices as x
+        where v_ids is not null
+            and x.listing_id = any(v_ids)
+            and x.country = v_country
+            and x.is_listed
+        union all
+        (
+            select x.*
+            from public.product_prices as x
+            where v_ids is null and x.country = v_country and x.is_listed
+                and (v_categories is null or x.category_id = any(v_categories))
+            limit v_most
+        )
+    ),
+
+    listing as materialized (
         select
             pp.listing_id, pp.category_id, pp.channel, pp.amount, pp.rating,
             v_categories is null or pp.category_id = any(v_categories) as in_category,
@@ -2206,22 +2434,7 @@ begin
             as in_price,
             product_facets.min_rating is null or pp.rating >= product_facets.min_rating
             as in_rating
-        from (
-            select x.*
-            from public.product_prices as x
-            where v_ids is not null
-                and x.listing_id = any(v_ids)
-                and x.country = v_country
-                and x.is_listed
-            union all
-            (
-                select x.*
-                from public.product_prices as x
-                where v_ids is null and x.country = v_country and x.is_listed
-                    and (v_categories is null or x.category_id = any(v_categories))
-                limit v_most
-            )
-        ) as pp
+        from taken as pp
         inner join public.categories as g on pp.category_id = g.id and g.is_active
         where product_facets.in_stock is null
             or product_facets.in_stock = coalesce(
@@ -2247,7 +2460,9 @@ begin
         'total', count(*) filter (
             where l.in_category and l.in_channel and l.in_price and l.in_rating
         ),
-        'is_sample', count(*) >= v_most or coalesce(v_matches.is_cut, false),
+        'is_sample',
+        coalesce(v_matches.is_cut, false)
+        or v_query is null and (select count(*) from taken) >= v_most,
         'categories', (
             select coalesce(jsonb_agg(f.facet order by f.listings desc, f.slug), '[]')
             from (
@@ -2354,7 +2569,7 @@ begin
     )
 
     select jsonb_build_object(
-        'total', sum(l.counted) filter (where l.in_channel),
+        'total', coalesce(sum(l.counted) filter (where l.in_channel), 0),
         'is_sample', false,
         'categories', (
             select coalesce(jsonb_agg(f.facet order by f.listings desc, f.slug), '[]')
@@ -2384,13 +2599,16 @@ begin
         ),
         'ratings', jsonb_build_array(
             jsonb_build_object(
-                'min_rating', 4.5, 'count', sum(l.rated_45) filter (where l.in_channel)
+                'min_rating', 4.5, 'count',
+                coalesce(sum(l.rated_45) filter (where l.in_channel), 0)
             ),
             jsonb_build_object(
-                'min_rating', 4, 'count', sum(l.rated_4) filter (where l.in_channel)
+                'min_rating', 4, 'count',
+                coalesce(sum(l.rated_4) filter (where l.in_channel), 0)
             ),
             jsonb_build_object(
-                'min_rating', 3, 'count', sum(l.rated_3) filter (where l.in_channel)
+                'min_rating', 3, 'count',
+                coalesce(sum(l.rated_3) filter (where l.in_channel), 0)
             )
         )
     )

@@ -460,11 +460,19 @@ create table private.sync_sources (
     change_limit numeric(4, 3) not null default 0.300,
     page_limit integer not null default 50,
     unknown_stock integer not null default 0,
+    absence_limit smallint not null default 2,
+    absence_gap interval not null default '12 hours',
+    silence_limit smallint not null default 5,
+    freight_age interval not null default '7 days',
     constraint sync_sources_platform_is_known check (platform in ('alibaba', 'aliexpress')),
     constraint sync_sources_every_positive check (every >= interval '1 hour'),
     constraint sync_sources_change_limit_is_share check (change_limit between 0 and 1),
     constraint sync_sources_page_limit_positive check (page_limit between 1 and 10000),
-    constraint sync_sources_unknown_stock_not_negative check (unknown_stock >= 0)
+    constraint sync_sources_unknown_stock_not_negative check (unknown_stock >= 0),
+    constraint sync_sources_limits_positive
+    check (absence_limit between 1 and 100 and silence_limit between 1 and 100),
+    constraint sync_sources_times_not_negative
+    check (absence_gap >= interval '0' and freight_age >= interval '0')
 );
 
 alter table private.sync_sources enable row level security;
@@ -479,6 +487,16 @@ comment on column private.sync_sources.page_limit is
 'Pages of one search that a run reads at most.';
 comment on column private.sync_sources.unknown_stock is
 'Pieces to sell of goods whose stock is not told: wholesale is made to order.';
+comment on column private.sync_sources.absence_limit is
+'Absences in a row that take a good off the shelf.';
+comment on column private.sync_sources.absence_gap is
+'Time between two absences: what a supplier''s bad hour hides is missed once, whatever the number '
+'of runs in it.';
+comment on column private.sync_sources.silence_limit is
+'From that many runs in a row on in which nobody answered for a good, each is an absence.';
+comment on column private.sync_sources.freight_age is
+'How long what sending costs is known: after it, it is asked anew. It is a call for each good and '
+'country: at one call a second a day''s age would make a run of 20,000 goods last 17 hours.';
 comment on column private.sync_sources.currency is 'What prices are asked for in.';
 
 create table private.sync_keywords (
@@ -524,7 +542,12 @@ create table private.sync_runs (
     slices integer not null default 0,
     pauses integer not null default 0,
     pause_reason text,
+    losses smallint not null default 0,
+    is_shelf_asked boolean not null default false,
+    judged_through text,
+    batch_limit integer,
     applied_through text,
+    absences_through text,
     counts jsonb not null default '{}',
     change_share numeric(6, 4),
     reviewed_by uuid references public.users (id) on delete restrict,
@@ -559,8 +582,18 @@ comment on column private.sync_runs.requested_by is 'The admin who asked; null =
 comment on column private.sync_runs.slices is 'Attempts of the job that worked on it.';
 comment on column private.sync_runs.pauses is
 'Slices in a row that the supplier ended by not answering.';
+comment on column private.sync_runs.losses is
+'Times in a row that its work died and was taken up anew.';
+comment on column private.sync_runs.is_shelf_asked is
+'Whether what is on the shelf and stood on no page was noted, to be asked for by its id.';
+comment on column private.sync_runs.batch_limit is
+'Goods of a batch at most, after one took too long; doubled by each that does not.';
+comment on column private.sync_runs.judged_through is
+'The last external id judged, in order; null before, and what is staged from then on is refused.';
 comment on column private.sync_runs.applied_through is
 'The last external id taken in, in order; the next batch begins after it.';
+comment on column private.sync_runs.absences_through is
+'The same for what was missed: the last external id whose absence was counted.';
 comment on column private.sync_runs.counts is
 'The report: found, accepted, rejected by reason, new, changed, unchanged, delisted, returned.';
 comment on column private.sync_runs.change_share is
@@ -692,6 +725,7 @@ set search_path = ''
 as $$
 declare
     v_source record;
+    v_lost record;
     v_started jsonb := '[]'::jsonb;
 begin
     for v_source in
@@ -707,20 +741,44 @@ begin
             to_jsonb(private.start_sync(v_source.platform)), '[]'::jsonb
         );
     end loop;
-    -- A run whose work got lost on the way (dead after its attempts) is taken up again.
-    perform private.emit(
-        'sync_products', jsonb_build_object('run_id', r.id),
-        'sync_products/' || r.id || '/again/' || to_char(now(), 'YYYYMMDDHH24')
-    )
-    from private.sync_runs as r
-    where r.status in ('collecting', 'applying')
-        and not exists (
-            select from private.outbox as o
-            where o.job = 'sync_products'
-                and o.done_at is null
-                and o.failed_at is null
-                and o.args ->> 'run_id' = r.id::text
+    -- A run whose work got lost on the way (dead after its attempts) is taken up again, twice. What
+    -- has died three times in a row would die for ever, and keep every other run out.
+    for v_lost in
+        select r.id, r.losses
+        from private.sync_runs as r
+        where r.status in ('collecting', 'applying')
+            and not exists (
+                select from private.outbox as o
+                where o.job = 'sync_products'
+                    and o.done_at is null
+                    and o.failed_at is null
+                    and o.args ->> 'run_id' = r.id::text
+            )
+        order by r.id
+        for update skip locked
+    loop
+        if v_lost.losses >= 2 then
+            perform private.end_sync(
+                v_lost.id, 'failed', concat_ws(
+                    ': ', 'work_lost', (
+                        select o.last_error
+                        from private.outbox as o
+                        where o.job = 'sync_products'
+                            and o.failed_at is not null
+                            and o.args ->> 'run_id' = v_lost.id::text
+                        order by o.failed_at desc
+                        limit 1
+                    )
+                )
+            );
+            continue;
+        end if;
+        update private.sync_runs as r set losses = r.losses + 1 where r.id = v_lost.id;
+        perform private.emit(
+            'sync_products', jsonb_build_object('run_id', v_lost.id),
+            'sync_products/' || v_lost.id || '/again/' || to_char(now(), 'YYYYMMDDHH24')
         );
+    end loop;
     return v_started;
 end
 $$;
@@ -809,7 +867,10 @@ begin
         end,
         reasons = case
             when (f.failure ->> 'is_fact')::boolean then array[f.failure ->> 'code']
-            when i.tries >= 2 then array['not_answered']
+            when i.tries >= 2
+                then array_remove(
+                    array['not_answered', nullif(f.failure ->> 'code', 'not_answered')], null
+                )
             else '{}'
         end
     from jsonb_each(record_sync_details.failures) as f (external_id, failure)
@@ -820,6 +881,25 @@ begin
     update private.sync_runs as r
     set pauses = 0, pause_reason = null
     where r.id = record_sync_details.run_id and v_fetched > 0 and r.pauses > 0;
+    -- Not to stand on a page says little: a search is cut after so many pages, refused, or shows
+    -- others today. What is on the shelf and was not found is asked for by its id.
+    update private.sync_runs as r
+    set is_shelf_asked = true
+    where r.id = record_sync_details.run_id
+        and r.status = 'collecting'
+        and not r.is_shelf_asked
+        and exists (select from private.sync_pages as p where p.run_id = r.id)
+        and not exists (
+            select from private.sync_pages as p where p.run_id = r.id and p.done_at is null
+        );
+    if found then
+        insert into private.sync_items (run_id, external_id)
+        select r.id, l.external_id
+        from private.sync_runs as r
+        inner join private.supplier_listings as l on r.platform = l.platform
+        where r.id = record_sync_details.run_id and l.delisted_at is null
+        on conflict on constraint sync_items_pkey do nothing;
+    end if;
     return jsonb_build_object(
         'fetched', v_fetched,
         'is_complete', not exists (
@@ -868,6 +948,7 @@ declare
 begin
     update private.sync_runs as r
     set pauses = case when continue_sync.reason is null then 0 else r.pauses + 1 end,
+        losses = 0,
         pause_reason = left(continue_sync.reason, 200)
     where r.id = continue_sync.run_id
         -- An attempt that was thought dead leaves the run to the one that followed it.
@@ -937,8 +1018,8 @@ comment on function private.start_sync(text, uuid) is
 comment on function private.end_sync(uuid, private.sync_status, text) is
 'Ends a run; a failed one goes before the admins.';
 comment on function service.begin_due_syncs(text []) is
-'Starts the runs that are due on these platforms and takes up lost ones: [run_id]. Definer because '
-'the tables are closed to the service.';
+'Starts the runs that are due on these platforms and takes up lost ones: [run_id]; one whose work '
+'has died three times in a row has failed. Definer because the tables are closed to the service.';
 comment on function service.begin_sync_slice(uuid) is
 '{run_id, slice, platform, channel, status, is_planned, currency, countries}; null when the run '
 'has ended or waits for a person. Definer because the tables are closed to the service.';
@@ -947,8 +1028,8 @@ comment on function service.claim_sync_pages(uuid, integer) is
 'service.';
 comment on function service.record_sync_details(uuid, jsonb) is
 'Marks what has been staged, notes failures {external id: {code, is_fact}}: {fetched, '
-'is_complete}. Doing it again changes nothing. Definer because the tables are closed to the '
-'service.';
+'is_complete}. Once the pages are read it adds what is on the shelf and stood on none. Doing it '
+'again changes nothing. Definer because the tables are closed to the service.';
 comment on function service.continue_sync(uuid, integer, integer, text) is
 'Plans the next slice, later when there is a reason to wait: {is_active, pauses}; after sixty '
 'pauses in a row the run has failed. Definer because the tables are closed to the service.';
@@ -1030,7 +1111,7 @@ begin
     if exists (
         select from staged as s
         inner join private.sync_runs as r on s.run_id = r.id
-        where r.status <> 'collecting'
+        where r.status <> 'collecting' or r.judged_through is not null
     ) then
         perform private.fail('sync_transition_refused', 'staged');
     end if;
@@ -1071,7 +1152,7 @@ alter table private.supplier_freight enable row level security;
 
 comment on table private.supplier_freight is
 'What the cheapest way to a country costs for one piece (wholesale: the least quantity); asked '
-'anew after a week.';
+'anew after sync_sources.freight_age.';
 comment on column private.supplier_freight.fee is 'Null: nothing is sent there.';
 
 -- 37_supply/40_quality_rules.sql
@@ -1370,6 +1451,8 @@ create table private.supplier_listings (
     platform text not null references private.sync_sources (platform) on delete restrict,
     external_id text not null,
     absences smallint not null default 0,
+    missed_at timestamptz,
+    silences smallint not null default 0,
     delisted_at timestamptz,
     delist_reason text,
     held_columns text [] not null default '{}',
@@ -1378,15 +1461,15 @@ create table private.supplier_listings (
     constraint supplier_listings_points_at_one_product
     check (num_nonnulls(product_id, retailer_product_id) = 1),
     constraint supplier_listings_external_id_key unique (platform, external_id),
-    constraint supplier_listings_absences_not_negative check (absences >= 0),
+    constraint supplier_listings_absences_not_negative check (absences >= 0 and silences >= 0),
     constraint supplier_listings_delisted_has_reason
     check ((delisted_at is null) = (delist_reason is null)),
     constraint supplier_listings_held_columns_are_known
     check (
         held_columns <@ array[
             'category_id', 'description', 'description_fr', 'is_active', 'max_order_quantity',
-            'min_order_quantity', 'name', 'name_fr', 'order_increment', 'price_tiers',
-            'weight_grams'
+            'min_order_quantity', 'name', 'name_fr', 'order_increment', 'price_mallgram',
+            'price_tiers', 'review_count', 'seller_rating', 'supplier_id', 'weight_grams'
         ]
     )
 );
@@ -1402,14 +1485,57 @@ where absences > 0;
 comment on table private.supplier_listings is
 'The good of a supplier that a product is, one row a product that a sync made or adopted.';
 comment on column private.supplier_listings.absences is
-'Runs in a row that did not find it on sale or good enough; two take it off the shelf.';
+'Runs in a row that did not find it on sale or good enough; sync_sources.absence_limit of them '
+'take it off the shelf.';
+comment on column private.supplier_listings.missed_at is 'When the last absence was counted.';
+comment on column private.supplier_listings.silences is
+'Runs in a row in which nobody answered for it.';
 comment on column private.supplier_listings.delisted_at is
 'When the sync took it off; found again, the sync puts it back.';
 comment on column private.supplier_listings.held_columns is
 'Columns that a person has changed, and price_tiers for the wholesale breaks: the sync leaves them '
-'alone.';
+'alone. Pieces are never held: they are what the supplier counts.';
 comment on column private.supplier_listings.french_at is
 'When the supplier''s French description was last asked for.';
+
+create table private.supplier_refused (
+    platform text not null references private.sync_sources (platform) on delete cascade,
+    external_id text not null,
+    removed_at timestamptz not null default now(),
+    primary key (platform, external_id)
+);
+
+alter table private.supplier_refused enable row level security;
+
+comment on table private.supplier_refused is
+'Goods whose product a person has deleted: no sync brings them back.';
+
+create or replace function private.tg_supplier_listings__refuse_removed()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    if coalesce(current_setting('mallgram.sync_run_id', true), '') = '' then
+        insert into private.supplier_refused (platform, external_id)
+        select r.platform, r.external_id from removed as r
+        on conflict on constraint supplier_refused_pkey do nothing;
+    end if;
+    return null;
+end
+$$;
+
+revoke all on function private.tg_supplier_listings__refuse_removed() from public;
+
+comment on function private.tg_supplier_listings__refuse_removed() is
+'Trigger: a good whose product a person deletes stays away. Definer because what is refused is '
+'closed to everyone.';
+
+create trigger supplier_listings_90_refuse_removed
+after delete on private.supplier_listings
+referencing old table as removed
+for each statement execute function private.tg_supplier_listings__refuse_removed();
 
 create or replace function private.hold_columns(listing_ids uuid [], columns text [])
 returns void
@@ -1464,6 +1590,14 @@ begin
                 end,
                 case when n.name is distinct from o.name then 'name' end,
                 case when n.name_fr is distinct from o.name_fr then 'name_fr' end,
+                case
+                    when n.price_mallgram is distinct from o.price_mallgram then 'price_mallgram'
+                end,
+                case when n.review_count is distinct from o.review_count then 'review_count' end,
+                case
+                    when n.seller_rating is distinct from o.seller_rating then 'seller_rating'
+                end,
+                case when n.supplier_id is distinct from o.supplier_id then 'supplier_id' end,
                 case when n.weight_grams is distinct from o.weight_grams then 'weight_grams' end
             ) as column_names
         from changed as n
@@ -1580,6 +1714,7 @@ as $$
 declare
     v_platform text := (select r.platform from private.sync_runs as r where r.id = plan_sync.run_id);
     v_planned integer;
+    v_searches integer;
 begin
     if plan_sync.has_tree then
         -- The leaves of the supplier's tree that nobody has said are not wanted.
@@ -1613,7 +1748,11 @@ begin
         on conflict on constraint sync_pages_pkey do nothing;
     end if;
     get diagnostics v_planned = row_count;
-    return jsonb_build_object('planned', v_planned);
+    v_searches := (
+        select count(*) from private.sync_pages as p
+        where p.run_id = plan_sync.run_id and p.page = 1
+    );
+    return jsonb_build_object('planned', v_planned, 'searches', v_searches);
 end
 $$;
 
@@ -1633,7 +1772,9 @@ declare
 begin
     select r.* into v_run
     from private.sync_runs as r
-    where r.id = record_sync_page.run_id and r.status = 'collecting';
+    where r.id = record_sync_page.run_id
+        and r.status = 'collecting'
+        and r.judged_through is null;
     if not found then
         return jsonb_build_object('found', 0);
     end if;
@@ -1675,9 +1816,12 @@ begin
     left join broken as b on t.place = b.place
     left join private.mapped_categories(v_run.platform) as m
         on m.external_id = l.category_path[cardinality(l.category_path)]
+    left join private.supplier_refused as h
+        on h.platform = v_run.platform and l.external_id = h.external_id
     cross join lateral (
         select
-            case
+            case when h.external_id is not null then array['removed_by_hand'] else '{}' end
+            || case
                 when m.status = 'ignored' then array['category_ignored']
                 when m.status = 'waiting' then array['category_unmapped']
                 else '{}'
@@ -1748,13 +1892,14 @@ security definer
 set search_path = ''
 as $$
     with run as (
-        select r.id, r.platform
+        select r.id, r.platform, s.freight_age
         from private.sync_runs as r
+        inner join private.sync_sources as s on r.platform = s.platform
         where r.id = claim_sync_items.run_id and r.status = 'collecting'
     ),
 
     taken as (
-        select i.external_id, r.platform
+        select i.external_id, i.tries, r.platform, r.freight_age
         from run as r
         inner join private.sync_items as i on r.id = i.run_id
         where not i.is_fetched and i.reason is null
@@ -1777,12 +1922,13 @@ as $$
                                 where f.platform = t.platform
                                     and f.external_id = t.external_id
                                     and f.country = c.code
-                                    and f.asked_at > now() - interval '7 days'
+                                    and f.asked_at > now() - t.freight_age
                             )
                         ),
                         '[]'
                     )
                 )
+                order by t.tries, t.external_id
             ),
             '[]'
         )
@@ -1806,11 +1952,11 @@ to mallgram_service;
 
 comment on function service.claim_sync_items(uuid, integer) is
 'Goods still to be read in full: [{external_id, wants_french, countries}], countries being those '
-'whose freight is not known or older than a week. Definer because the tables are closed to the '
+'whose freight is not known or too old. Definer because the tables are closed to the '
 'service.';
 comment on function service.plan_sync(uuid, boolean) is
-'The first page of each search of a run: {planned}; again, none is doubled. Definer because the '
-'tables are closed to the service.';
+'The first page of each search of a run: {planned, searches}, those that are new and all; again, '
+'none is doubled. Definer because the tables are closed to the service.';
 comment on function service.record_sync_page(uuid, text, text, integer, jsonb, integer) is
 'Keeps what a page shows {external id: {title_en, title_fr, rating, order_count, image_count, '
 'price, category_path}} and plans the next page, both at once: {found}. Definer because the tables '
@@ -1832,7 +1978,7 @@ as $$
     select nullif(substring(image_key.url from '([^/]+?)(?:_\d+x\d+)?\.[a-zA-Z]+(?:[?_].*)?$'), '')
 $$;
 
-create or replace function private.judge_sync(run_id uuid)
+create or replace function private.prepare_judgement(run_id uuid)
 returns void
 language plpgsql
 set search_path = ''
@@ -1841,9 +1987,8 @@ set jit = 'off'
 as $$
 declare
     v_run private.sync_runs := (
-        select r from private.sync_runs as r where r.id = judge_sync.run_id
+        select r from private.sync_runs as r where r.id = prepare_judgement.run_id
     );
-    v_banned text := private.banned_pattern();
 begin
     -- A slice that was killed after its COPY has staged some goods twice: the last one counts.
     delete from private.staged_products as s
@@ -1893,6 +2038,34 @@ begin
         asked_at = excluded.asked_at;
     -- Thousands of rows since anybody counted: what follows is planned with true numbers.
     analyze private.staged_products, private.sync_items, private.supplier_freight;
+end
+$$;
+
+create or replace function private.judge_sync(run_id uuid, after text, batch integer)
+returns text
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+declare
+    v_run private.sync_runs := (
+        select r from private.sync_runs as r where r.id = judge_sync.run_id
+    );
+    v_banned text := private.banned_pattern();
+    v_upto text;
+begin
+    select max(n.external_id) into v_upto
+    from (
+        select i.external_id
+        from private.sync_items as i
+        where i.run_id = v_run.id and i.is_fetched and i.external_id > judge_sync.after
+        order by i.external_id
+        limit judge_sync.batch
+    ) as n;
+    if v_upto is null then
+        return null;
+    end if;
     with mapped as materialized (
         select m.external_id, m.status, m.category_id
         from private.mapped_categories(v_run.platform) as m
@@ -1900,7 +2073,8 @@ begin
 
     staged as materialized (
         select
-            s.external_id, concat_ws(' / ', s.title, i.title_fr) as title, s.status, s.rating,
+            s.external_id, concat_ws(' / ', s.title, i.title_fr) as title, s.aliases, s.status,
+            s.rating,
             s.review_count, s.order_count, s.seller_rating, s.stock, s.price, s.currency,
             m.category_id, m.status as category_status,
             cardinality(s.image_urls) as image_count,
@@ -1910,21 +2084,29 @@ begin
             on s.run_id = i.run_id and s.external_id = i.external_id
         left join mapped as m on s.category_path[cardinality(s.category_path)] = m.external_id
         where s.run_id = v_run.id
+            and s.external_id > judge_sync.after
+            and s.external_id <= v_upto
     ),
 
     median as (
         select
-            s.leaf, count(*) as listings,
-            percentile_cont(0.5) within group (order by s.price)::numeric as price
-        from staged as s
-        where s.leaf is not null and s.price > 0
-        group by s.leaf
+            p.leaf, count(*) as listings,
+            percentile_cont(0.5) within group (order by p.price)::numeric as price
+        from (
+            select s.price, s.category_path[cardinality(s.category_path)] as leaf
+            from private.staged_products as s
+            where s.run_id = v_run.id
+        ) as p
+        where p.leaf is not null and p.price > 0
+        group by p.leaf
     ),
 
     shipped as (
         select f.external_id, count(f.fee)::integer as ship_to_count
         from private.supplier_freight as f
         where f.platform = v_run.platform
+            and f.external_id > judge_sync.after
+            and f.external_id <= v_upto
         group by f.external_id
     ),
 
@@ -1951,7 +2133,19 @@ begin
     judged as (
         select
             s.external_id, s.category_id,
-            case when s.status = 'gone' then array['product_gone'] else '{}' end
+            -- Under any of its ids, unless it is on the shelf itself.
+            case
+                when exists (
+                    select from private.supplier_refused as h
+                    where h.platform = v_run.platform
+                        and h.external_id = any(s.aliases || s.external_id)
+                ) and not exists (
+                    select from private.supplier_listings as l
+                    where l.platform = v_run.platform and l.external_id = s.external_id
+                ) then array['removed_by_hand']
+                else '{}'
+            end
+            || case when s.status = 'gone' then array['product_gone'] else '{}' end
             || case
                 when s.category_status = 'ignored' then array['category_ignored']
                 when s.category_id is null then array['category_unmapped']
@@ -1984,8 +2178,11 @@ begin
     from private.supplier_listings as l
     where i.run_id = v_run.id
         and i.reason = 'stock_out'
+        and i.external_id > judge_sync.after
+        and i.external_id <= v_upto
         and l.platform = v_run.platform
         and l.external_id = i.external_id;
+    return v_upto;
 end
 $$;
 
@@ -2178,7 +2375,6 @@ as $$
                                 or not 'category_id' = any(l.held_columns)
                                 and p.category_id <> i.category_id
                         else x.reason is distinct from 'not_answered'
-                            and (x.reason is not null or not g.is_partial)
                     end
                 ))::numeric / count(*), 4
             )
@@ -2192,12 +2388,6 @@ as $$
         on i.run_id = s.run_id and i.external_id = s.external_id
     left join private.product_costs as c on l.listing_id = c.listing_id
     left join public.product_stock as k on l.listing_id = k.listing_id
-    cross join lateral (
-        select
-            exists (
-                select from private.sync_pages as k where k.run_id = r.id and k.is_given_up
-            ) as is_partial
-    ) as g
     where r.id = sync_change_share.run_id
 $$;
 
@@ -2210,6 +2400,9 @@ set jit = 'off'
 as $$
 declare
     v_run private.sync_runs;
+    v_deadline timestamptz := clock_timestamp() + interval '3 seconds';
+    v_through text;
+    v_next text;
     v_share numeric;
     v_status private.sync_status := 'applying'::private.sync_status;
 begin
@@ -2221,17 +2414,33 @@ begin
         return jsonb_build_object('status', null, 'change_share', null);
     end if;
     -- An attempt that was thought dead may have noted more since the caller looked.
-    if exists (
+    if v_run.judged_through is null and (exists (
         select from private.sync_items as i
         where i.run_id = v_run.id and not i.is_fetched and i.reason is null
     ) or exists (
         select from private.sync_pages as p where p.run_id = v_run.id and p.done_at is null
-    ) then
+    )) then
         return jsonb_build_object('status', 'collecting', 'change_share', null);
     end if;
-    perform private.judge_sync(v_run.id);
+    v_through := v_run.judged_through;
+    if v_through is null then
+        perform private.prepare_judgement(v_run.id);
+        v_through := '';
+    end if;
+    -- So much at a time that no run is too large for the time that a statement has.
+    loop
+        if clock_timestamp() >= v_deadline then
+            update private.sync_runs as r set judged_through = v_through where r.id = v_run.id;
+            return jsonb_build_object('status', 'collecting', 'change_share', null);
+        end if;
+        v_next := private.judge_sync(v_run.id, v_through, 5000);
+        exit when v_next is null;
+        v_through := v_next;
+    end loop;
     perform private.fold_duplicates(v_run.id);
     perform private.match_sync_items(v_run.id);
+    -- What was counted before the match knows of no listing at all.
+    analyze private.sync_items;
     v_share := private.sync_change_share(v_run.id);
     if v_share > (
         select s.change_limit from private.sync_sources as s where s.platform = v_run.platform
@@ -2251,7 +2460,8 @@ end
 $$;
 
 revoke all on function private.image_key(text) from public;
-revoke all on function private.judge_sync(uuid) from public;
+revoke all on function private.prepare_judgement(uuid) from public;
+revoke all on function private.judge_sync(uuid, text, integer) from public;
 revoke all on function private.fold_duplicates(uuid) from public;
 revoke all on function private.match_sync_items(uuid) from public;
 revoke all on function private.sync_change_share(uuid) from public;
@@ -2260,8 +2470,11 @@ grant execute on function service.decide_sync(uuid) to mallgram_service;
 
 comment on function private.image_key(text) is
 'The name of a picture''s file without its size, the same on every mirror of the supplier.';
-comment on function private.judge_sync(uuid) is
-'Gives each fetched good of a run our category and the reasons that speak against it.';
+comment on function private.prepare_judgement(uuid) is
+'Leaves one row of each good that was staged twice, notes new categories and freights, and counts.';
+comment on function private.judge_sync(uuid, text, integer) is
+'Gives the next fetched goods of a run, in the order of the suppliers'' ids, our category and the '
+'reasons that speak against them: the last id, null when there are none left.';
 comment on function private.fold_duplicates(uuid) is
 'Leaves one of each thing: the same under several ids, or the same picture with nearly the same '
 'title and price. What is in the shop stays, else the best rated and most ordered.';
@@ -2272,9 +2485,9 @@ comment on function private.sync_change_share(uuid) is
 'Part of the platform''s live listings whose cost, name or category a run would change, that it '
 'would sell out or that it has not found; 0 below twenty listings.';
 comment on function service.decide_sync(uuid) is
-'Judges a run: {status, change_share}; collecting while something is still to be read, waiting '
-'when it would change too much, which the admins are told. Definer because the tables are closed '
-'to the service.';
+'Judges a run for some seconds: {status, change_share}; collecting while something is still to be '
+'read or judged, waiting when it would change too much, which the admins are told. Definer because '
+'the tables are closed to the service.';
 
 -- 37_supply/62_take_in.sql
 -- The second half of a run: what was found good is taken in, a batch a transaction, in the order of
@@ -2376,6 +2589,68 @@ begin
 end
 $$;
 
+create or replace function private.take_in_moves(batch private.sync_batch)
+returns uuid []
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+declare
+    v_moved uuid [];
+    v_supplier_ids uuid [];
+begin
+    select
+        coalesce(array_agg(p.id order by p.id), '{}'), array_agg(u.id order by p.id)
+    into v_moved, v_supplier_ids
+    from private.sync_items as i
+    inner join private.staged_products as s
+        on i.run_id = s.run_id and i.external_id = s.external_id
+    inner join private.supplier_listings as l on i.listing_id = l.listing_id
+    inner join (
+        select r.id, r.supplier_id from public.products as r
+        union all
+        select w.id, w.supplier_id from public.products_retailer as w
+    ) as p on i.listing_id = p.id
+    left join public.suppliers as u
+        on u.platform = batch.platform and s.seller_external_id = u.external_id
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+        and p.supplier_id is distinct from u.id
+        and not 'supplier_id' = any(l.held_columns);
+    if cardinality(v_moved) = 0 then
+        return v_moved;
+    end if;
+    -- A seller is part of a product's key, and whoever writes that shuts out the orders' references
+    -- to it: so their stock comes first, all that the batch will take.
+    perform
+    from public.product_stock as k
+    inner join private.sync_items as i on k.listing_id = i.listing_id
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+    order by k.listing_id
+    for no key update of k;
+    update public.products as p
+    set supplier_id = m.supplier_id
+    from unnest(v_moved, v_supplier_ids) as m (id, supplier_id)
+    where p.id = m.id;
+    update public.products_retailer as p
+    set supplier_id = m.supplier_id
+    from unnest(v_moved, v_supplier_ids) as m (id, supplier_id)
+    where p.id = m.id;
+    return v_moved;
+end
+$$;
+
+revoke all on function private.take_in_moves(private.sync_batch) from public;
+
+comment on function private.take_in_moves(private.sync_batch) is
+'Goods of a batch that another seller has now: ids of what was written.';
+
 create or replace function private.take_in_retail(batch private.sync_batch)
 returns uuid []
 language plpgsql
@@ -2440,6 +2715,7 @@ begin
                 else coalesce(s.description_fr, p.description_fr)
             end as description_fr,
             case
+                when 'price_mallgram' = any(l.held_columns) then p.price_mallgram
                 when (c.cost, c.currency)
                     is not distinct from (s.price::numeric(12, 2), s.currency)
                     and p.category_id = i.category_id then p.price_mallgram
@@ -2456,9 +2732,14 @@ begin
                     0.01
                 )
             end as price_mallgram,
-            least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2)
-                as seller_rating,
-            coalesce(s.review_count, 0) as review_count,
+            case
+                when 'seller_rating' = any(l.held_columns) then p.seller_rating
+                else least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2)
+            end as seller_rating,
+            case
+                when 'review_count' = any(l.held_columns) then p.review_count
+                else coalesce(s.review_count, 0)
+            end as review_count,
             case
                 when 'weight_grams' = any(l.held_columns) then p.weight_grams
                 else coalesce(s.weight_grams, p.weight_grams)
@@ -2467,8 +2748,7 @@ begin
                 when 'is_active' = any(l.held_columns) then p.is_active
                 else p.id is null or l.listing_id is not null or p.is_active
             end as is_active,
-            p.id as old_id, p.supplier_id as old_supplier_id, p.category_id as old_category_id,
-            p.name as old_name, p.name_fr as old_name_fr, p.description as old_description,
+            p.id as old_id, p.category_id as old_category_id, p.name as old_name, p.name_fr as old_name_fr, p.description as old_description,
             p.description_fr as old_description_fr, p.price_mallgram as old_price,
             p.seller_rating as old_rating, p.review_count as old_reviews,
             p.weight_grams as old_weight, p.is_active as old_is_active
@@ -2503,19 +2783,17 @@ begin
             and (
                 w.old_id is null
                 or (
-                    w.supplier_id, w.category_id, w.name, w.name_fr, w.description,
-                    w.description_fr, w.price_mallgram, w.seller_rating, w.review_count,
-                    w.weight_grams, w.is_active
+                    w.category_id, w.name, w.name_fr, w.description, w.description_fr,
+                    w.price_mallgram, w.seller_rating, w.review_count, w.weight_grams, w.is_active
                 ) is distinct from (
-                    w.old_supplier_id, w.old_category_id, w.old_name, w.old_name_fr,
-                    w.old_description, w.old_description_fr, w.old_price, w.old_rating,
-                    w.old_reviews, w.old_weight, w.old_is_active
+                    w.old_category_id, w.old_name, w.old_name_fr, w.old_description,
+                    w.old_description_fr, w.old_price, w.old_rating, w.old_reviews, w.old_weight,
+                    w.old_is_active
                 )
             )
         order by w.listing_id
         on conflict on constraint products_pkey do update
-        set supplier_id = excluded.supplier_id,
-            category_id = excluded.category_id,
+        set category_id = excluded.category_id,
             name = excluded.name,
             name_fr = excluded.name_fr,
             description = excluded.description,
@@ -2526,13 +2804,12 @@ begin
             weight_grams = excluded.weight_grams,
             is_active = excluded.is_active
         where (
-            p.supplier_id, p.category_id, p.name, p.name_fr, p.description, p.description_fr,
-            p.price_mallgram, p.seller_rating, p.review_count, p.weight_grams, p.is_active
+            p.category_id, p.name, p.name_fr, p.description, p.description_fr, p.price_mallgram,
+            p.seller_rating, p.review_count, p.weight_grams, p.is_active
         ) is distinct from (
-            excluded.supplier_id, excluded.category_id, excluded.name, excluded.name_fr,
-            excluded.description, excluded.description_fr, excluded.price_mallgram,
-            excluded.seller_rating, excluded.review_count, excluded.weight_grams,
-            excluded.is_active
+            excluded.category_id, excluded.name, excluded.name_fr, excluded.description,
+            excluded.description_fr, excluded.price_mallgram, excluded.seller_rating,
+            excluded.review_count, excluded.weight_grams, excluded.is_active
         )
         returning p.id
     )
@@ -2607,6 +2884,7 @@ begin
                 else coalesce(s.description_fr, p.description_fr)
             end as description_fr,
             case
+                when 'price_mallgram' = any(l.held_columns) then p.price_mallgram
                 when (c.cost, c.currency)
                     is not distinct from (s.price::numeric(12, 2), s.currency)
                     and p.category_id = i.category_id then p.price_mallgram
@@ -2623,9 +2901,14 @@ begin
                     0.01
                 )
             end as price_mallgram,
-            least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2)
-                as seller_rating,
-            coalesce(s.review_count, 0) as review_count,
+            case
+                when 'seller_rating' = any(l.held_columns) then p.seller_rating
+                else least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2)
+            end as seller_rating,
+            case
+                when 'review_count' = any(l.held_columns) then p.review_count
+                else coalesce(s.review_count, 0)
+            end as review_count,
             -- The shop sells no more than 10,000 pieces of one thing at once.
             case
                 when 'min_order_quantity' = any(l.held_columns) then p.min_order_quantity
@@ -2643,8 +2926,7 @@ begin
                 when 'is_active' = any(l.held_columns) then p.is_active
                 else p.id is null or l.listing_id is not null or p.is_active
             end as is_active,
-            p.id as old_id, p.supplier_id as old_supplier_id, p.category_id as old_category_id,
-            p.name as old_name, p.name_fr as old_name_fr, p.description as old_description,
+            p.id as old_id, p.category_id as old_category_id, p.name as old_name, p.name_fr as old_name_fr, p.description as old_description,
             p.description_fr as old_description_fr, p.price_mallgram as old_price,
             p.seller_rating as old_rating, p.review_count as old_reviews,
             p.min_order_quantity as old_minimum, p.order_increment as old_increment,
@@ -2686,19 +2968,18 @@ begin
             and (
                 w.old_id is null
                 or (
-                    w.supplier_id, w.category_id, w.name, w.name_fr, w.description,
-                    w.description_fr, w.price_mallgram, w.seller_rating, w.review_count,
-                    w.min_order_quantity, w.order_increment, w.weight_grams, w.is_active
+                    w.category_id, w.name, w.name_fr, w.description, w.description_fr,
+                    w.price_mallgram, w.seller_rating, w.review_count, w.min_order_quantity,
+                    w.order_increment, w.weight_grams, w.is_active
                 ) is distinct from (
-                    w.old_supplier_id, w.old_category_id, w.old_name, w.old_name_fr,
-                    w.old_description, w.old_description_fr, w.old_price, w.old_rating,
-                    w.old_reviews, w.old_minimum, w.old_increment, w.old_weight, w.old_is_active
+                    w.old_category_id, w.old_name, w.old_name_fr, w.old_description,
+                    w.old_description_fr, w.old_price, w.old_rating, w.old_reviews,
+                    w.old_minimum, w.old_increment, w.old_weight, w.old_is_active
                 )
             )
         order by w.listing_id
         on conflict on constraint products_retailer_pkey do update
-        set supplier_id = excluded.supplier_id,
-            category_id = excluded.category_id,
+        set category_id = excluded.category_id,
             name = excluded.name,
             name_fr = excluded.name_fr,
             description = excluded.description,
@@ -2713,14 +2994,14 @@ begin
             weight_grams = excluded.weight_grams,
             is_active = excluded.is_active
         where (
-            p.supplier_id, p.category_id, p.name, p.name_fr, p.description, p.description_fr,
-            p.price_mallgram, p.seller_rating, p.review_count, p.min_order_quantity,
-            p.order_increment, p.weight_grams, p.is_active
+            p.category_id, p.name, p.name_fr, p.description, p.description_fr, p.price_mallgram,
+            p.seller_rating, p.review_count, p.min_order_quantity, p.order_increment,
+            p.weight_grams, p.is_active
         ) is distinct from (
-            excluded.supplier_id, excluded.category_id, excluded.name, excluded.name_fr,
-            excluded.description, excluded.description_fr, excluded.price_mallgram,
-            excluded.seller_rating, excluded.review_count, excluded.min_order_quantity,
-            excluded.order_increment, excluded.weight_grams, excluded.is_active
+            excluded.category_id, excluded.name, excluded.name_fr, excluded.description,
+            excluded.description_fr, excluded.price_mallgram, excluded.seller_rating,
+            excluded.review_count, excluded.min_order_quantity, excluded.order_increment,
+            excluded.weight_grams, excluded.is_active
         )
         returning p.id
     )
@@ -2769,6 +3050,8 @@ begin
     get diagnostics v_new = row_count;
     update private.supplier_listings as l
     set absences = 0,
+        missed_at = null,
+        silences = 0,
         delisted_at = null,
         delist_reason = null,
         french_at = case when s.description_fr is not null then now() else l.french_at end
@@ -2782,6 +3065,7 @@ begin
         and l.listing_id = i.listing_id
         and (
             l.absences > 0
+            or l.silences > 0
             or l.delisted_at is not null
             or s.description_fr is not null and l.french_at < now() - interval '1 day'
             or s.description_fr is not null and l.french_at is null
@@ -2821,7 +3105,7 @@ comment on function private.pieces_to_sell(integer, uuid) is
 'What the supplier counts of a listing less what is in orders that are paid and not shipped; null '
 'where the supplier does not say.';
 
-create or replace function private.wanted_variants(batch private.sync_batch)
+create or replace function private.changed_variants(batch private.sync_batch)
 returns table (
     listing_id uuid,
     product_id uuid,
@@ -2832,7 +3116,7 @@ returns table (
     options jsonb,
     price_ratio numeric,
     on_hand integer,
-    is_new boolean
+    is_gone boolean
 )
 language plpgsql
 stable
@@ -2842,80 +3126,104 @@ set jit = 'off'
 as $$
 begin
     return query
-    select
-        i.listing_id, l.product_id, l.retailer_product_id, o.id, r.external_id, n.place, n.options,
-        n.price_ratio, n.on_hand,
-        o.id is null
-        or (o.position, o.options, o.price_ratio, o.on_hand, o.is_active)
-        is distinct from (n.place, n.options, n.price_ratio, n.on_hand, true)
-    from private.sync_items as i
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    inner join private.supplier_listings as l on i.listing_id = l.listing_id
-    cross join lateral rows from (
-        jsonb_to_recordset(s.variants) as (
-            external_id text, options jsonb, price numeric, stock integer
-        )
-    ) with ordinality as r (external_id, options, price, stock, place)
-    left join public.product_variants as o
-        on i.listing_id = o.listing_id and r.external_id = o.external_id
-    cross join lateral (
+    with told as (
         select
+            i.listing_id, l.product_id, l.retailer_product_id, r.external_id, r.stock,
             (r.place - 1)::smallint as place,
             coalesce(r.options, '[]') as options,
             -- Rounded up: a variant is never cheaper beside its cost than the listing.
             least(greatest(ceil(r.price / s.price * 10000) / 10000, 1), 1000)::numeric(8, 4)
-                as price_ratio,
-            r.stock - least(coalesce(q.pieces, 0), r.stock) as on_hand
-        from (
-            select sum(c.quantity)::integer as pieces
-            from public.order_items as c
-            inner join public.orders as d on c.order_id = d.id
-            where c.variant_id = o.id and d.status = 'paid'
-        ) as q
+                as price_ratio
+        from private.sync_items as i
+        inner join private.staged_products as s
+            on i.run_id = s.run_id and i.external_id = s.external_id
+        inner join private.supplier_listings as l on i.listing_id = l.listing_id
+        cross join lateral rows from (
+            jsonb_to_recordset(s.variants) as (
+                external_id text, options jsonb, price numeric, stock integer
+            )
+        ) with ordinality as r (external_id, options, price, stock, place)
+        where i.run_id = batch.run_id
+            and i.reason is null
+            and i.external_id > batch.after
+            and i.external_id <= batch.upto
+            -- What has no price, or more than a thousand times the listed one, is not sold beside
+            -- it.
+            and r.price <= 1000 * s.price
+    ),
+
+    kept as (
+        select
+            o.id, o.listing_id, o.product_id, o.retailer_product_id, o.external_id, o.position,
+            o.options, o.price_ratio, o.on_hand, o.is_active
+        from private.sync_items as i
+        inner join public.product_variants as o on i.listing_id = o.listing_id
+        where i.run_id = batch.run_id
+            and i.reason is null
+            and i.external_id > batch.after
+            and i.external_id <= batch.upto
+    )
+
+    -- A full join is hashed or merged, whatever the planner believes: tens of thousands on either
+    -- side are never compared each with each.
+    select
+        coalesce(t.listing_id, o.listing_id), coalesce(t.product_id, o.product_id),
+        coalesce(t.retailer_product_id, o.retailer_product_id), o.id,
+        coalesce(t.external_id, o.external_id), t.place, t.options, t.price_ratio, n.on_hand,
+        t.external_id is null
+    from told as t
+    full join kept as o on t.listing_id = o.listing_id and t.external_id = o.external_id
+    cross join lateral (
+        select t.stock - least(coalesce(sum(c.quantity)::integer, 0), t.stock) as on_hand
+        from public.order_items as c
+        inner join public.orders as d on c.order_id = d.id
+        where c.variant_id = o.id and d.status = 'paid'
     ) as n
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        -- What has no price, or more than a thousand times the listed one, is not sold beside it.
-        and r.price <= 1000 * s.price;
+    where case
+        when t.external_id is null then o.is_active
+        else o.id is null
+            or (o.position, o.options, o.price_ratio, o.on_hand, o.is_active)
+            is distinct from (t.place, t.options, t.price_ratio, n.on_hand, true)
+    end;
 end
 $$;
 
-revoke all on function private.wanted_variants(private.sync_batch) from public;
+revoke all on function private.changed_variants(private.sync_batch) from public;
 
-comment on function private.wanted_variants(private.sync_batch) is
-'Variants of a batch as the shop writes them, their pieces less those in orders that are paid and '
-'not shipped; is_new says that one is not there yet, or otherwise.';
+comment on function private.changed_variants(private.sync_batch) is
+'Variants of a batch that are not in the shop as the supplier has them, their pieces less those in '
+'orders that are paid and not shipped; is_gone: on sale here and no longer there.';
 
-create or replace function private.take_in_stock(batch private.sync_batch)
+create or replace function private.unknown_stock(platform text)
 returns integer
+language sql
+stable
+set search_path = ''
+as $$
+    select nullif(s.unknown_stock, 0)
+    from private.sync_sources as s
+    where s.platform = unknown_stock.platform
+$$;
+
+revoke all on function private.unknown_stock(text) from public;
+
+comment on function private.unknown_stock(text) is
+'Pieces of a good of which the platform does not tell them; null: nothing is assumed, and what was '
+'known before stays, for unknown is not zero.';
+
+create or replace function private.lock_stock(batch private.sync_batch)
+returns uuid []
 language plpgsql
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
 declare
-    -- 0: nothing is assumed; what was known before stays. Unknown is not zero.
-    v_unknown integer := (
-        select nullif(s.unknown_stock, 0)
-        from private.sync_sources as s
-        where s.platform = batch.platform
-    );
+    v_unknown integer := private.unknown_stock(batch.platform);
     v_counted uuid [];
-    v_written integer;
 begin
-    -- Listings of which a variant will be written.
-    select coalesce(array_agg(distinct v.listing_id), '{}') into v_counted
-    from private.sync_items as i
-    inner join public.product_variants as v on i.listing_id = v.listing_id
-    left join private.wanted_variants(batch) as w on v.id = w.variant_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and coalesce(w.is_new, v.is_active);
+    select coalesce(array_agg(distinct c.listing_id), '{}') into v_counted
+    from private.changed_variants(batch) as c;
     -- Locks in the order that orders take them. Who counts a variant holds its product's row, an
     -- order as well as the sync.
     perform
@@ -2928,39 +3236,57 @@ begin
         and i.external_id > batch.after
         and i.external_id <= batch.upto
         and (
-            k.on_hand <> greatest(
+            k.listing_id = any(v_counted)
+            or k.on_hand <> greatest(
                 coalesce(
                     private.pieces_to_sell(coalesce(s.stock, v_unknown), k.listing_id),
                     k.on_hand
                 ),
                 k.reserved
             )
-            or k.listing_id = any(v_counted)
         )
     order by k.listing_id
     for no key update of k;
+    return v_counted;
+end
+$$;
+
+revoke all on function private.lock_stock(private.sync_batch) from public;
+
+comment on function private.lock_stock(private.sync_batch) is
+'Locks the stock of what a batch counts anew: ids of the listings of which a variant changes.';
+
+create or replace function private.take_in_stock(batch private.sync_batch)
+returns integer
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+declare
+    v_unknown integer := private.unknown_stock(batch.platform);
+    v_written integer;
+begin
     insert into public.product_stock as k (product_id, retailer_product_id, on_hand)
-    select
-        l.product_id, l.retailer_product_id,
-        coalesce(
-            private.pieces_to_sell(coalesce(s.stock, v_unknown), l.listing_id), o.on_hand, 0
-        )
+    select l.product_id, l.retailer_product_id, n.pieces
     from private.sync_items as i
     inner join private.staged_products as s
         on i.run_id = s.run_id and i.external_id = s.external_id
     inner join private.supplier_listings as l on i.listing_id = l.listing_id
     left join public.product_stock as o on i.listing_id = o.listing_id
+    -- "offset": counted once a listing, not wherever it is named.
+    cross join lateral (
+        select
+            coalesce(
+                private.pieces_to_sell(coalesce(s.stock, v_unknown), l.listing_id), o.on_hand, 0
+            ) as pieces
+        offset 0
+    ) as n
     where i.run_id = batch.run_id
         and i.reason is null
         and i.external_id > batch.after
         and i.external_id <= batch.upto
-        and o.on_hand is distinct from greatest(
-            coalesce(
-                private.pieces_to_sell(coalesce(s.stock, v_unknown), l.listing_id),
-                o.on_hand, 0
-            ),
-            o.reserved
-        )
+        and o.on_hand is distinct from greatest(n.pieces, o.reserved)
     order by l.listing_id
     -- What unpaid orders hold stays held.
     on conflict on constraint product_stock_pkey do update
@@ -3047,8 +3373,10 @@ begin
 end
 $$;
 
-create or replace function private.wanted_tiers(batch private.sync_batch)
-returns table (listing_id uuid, quantities int4range, discount_percent numeric)
+create or replace function private.changed_tiers(batch private.sync_batch)
+returns table (
+    tier_id uuid, listing_id uuid, quantities int4range, discount_percent numeric, is_gone boolean
+)
 language plpgsql
 stable
 set search_path = ''
@@ -3085,14 +3413,38 @@ begin
             and i.external_id > batch.after
             and i.external_id <= batch.upto
             and not 'price_tiers' = any(l.held_columns)
+    ),
+
+    told as (
+        select
+            t.listing_id, int4range(t.first_quantity, t.last_quantity, '[]') as quantities,
+            least(trunc((1 - t.price / t.list_price) * 100, 2), 90) as discount_percent
+        from tier as t
+        where t.first_quantity <= t.last_quantity
+            and trunc((1 - t.price / t.list_price) * 100, 2) > 0
+    ),
+
+    kept as (
+        select o.id, o.retailer_product_id, o.quantities, o.discount_percent
+        from private.sync_items as i
+        inner join private.supplier_listings as l on i.listing_id = l.listing_id
+        inner join public.price_tiers as o on l.retailer_product_id = o.retailer_product_id
+        where i.run_id = batch.run_id
+            and i.reason is null
+            and i.external_id > batch.after
+            and i.external_id <= batch.upto
+            and not 'price_tiers' = any(l.held_columns)
     )
 
     select
-        t.listing_id, int4range(t.first_quantity, t.last_quantity, '[]'),
-        least(trunc((1 - t.price / t.list_price) * 100, 2), 90)
-    from tier as t
-    where t.first_quantity <= t.last_quantity
-        and trunc((1 - t.price / t.list_price) * 100, 2) > 0;
+        o.id, coalesce(t.listing_id, o.retailer_product_id), coalesce(t.quantities, o.quantities),
+        coalesce(t.discount_percent, o.discount_percent), t.listing_id is null
+    from told as t
+    full join kept as o
+        on t.listing_id = o.retailer_product_id
+        and t.quantities = o.quantities
+        and t.discount_percent = o.discount_percent
+    where t.listing_id is null or o.id is null;
 end
 $$;
 
@@ -3110,32 +3462,18 @@ begin
     -- The old ones go first: two may not overlap even for a moment.
     with gone as (
         delete from public.price_tiers as t
-        using private.sync_items as i, private.supplier_listings as l
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-            and i.listing_id = t.retailer_product_id
-            and l.listing_id = t.retailer_product_id
-            and not 'price_tiers' = any(l.held_columns)
-            and not exists (
-                select from private.wanted_tiers(batch) as w
-                where w.listing_id = t.retailer_product_id
-                    and w.quantities = t.quantities
-                    and w.discount_percent = t.discount_percent
-            )
+        using private.changed_tiers(batch) as c
+        where c.is_gone and c.tier_id = t.id
         returning t.retailer_product_id
     )
 
     select coalesce(array_agg(g.retailer_product_id), '{}') into v_gone from gone as g;
     with written as (
         insert into public.price_tiers as t (retailer_product_id, quantities, discount_percent)
-        select w.listing_id, w.quantities, w.discount_percent
-        from private.wanted_tiers(batch) as w
-        where not exists (
-            select from public.price_tiers as o
-            where o.retailer_product_id = w.listing_id and o.quantities && w.quantities
-        )
+        select c.listing_id, c.quantities, c.discount_percent
+        from private.changed_tiers(batch) as c
+        where not c.is_gone
+        order by c.listing_id, c.quantities
         on conflict on constraint price_tiers_no_overlap do nothing
         returning t.retailer_product_id
     )
@@ -3145,7 +3483,9 @@ begin
 end
 $$;
 
-create or replace function private.take_in_variants(batch private.sync_batch)
+create or replace function private.take_in_variants(
+    batch private.sync_batch, listing_ids uuid []
+)
 returns integer
 language plpgsql
 set search_path = ''
@@ -3161,11 +3501,11 @@ begin
         is_active
     )
     select
-        w.product_id, w.retailer_product_id, w.external_id, w.place, w.options, w.price_ratio,
-        w.on_hand, true
-    from private.wanted_variants(batch) as w
-    where w.is_new
-    order by w.listing_id, w.place
+        c.product_id, c.retailer_product_id, c.external_id, c.place, c.options, c.price_ratio,
+        c.on_hand, true
+    from private.changed_variants(batch) as c
+    where not c.is_gone and c.listing_id = any(take_in_variants.listing_ids)
+    order by c.listing_id, c.place
     on conflict on constraint product_variants_external_id_key do update
     set position = excluded.position,
         options = excluded.options,
@@ -3175,45 +3515,42 @@ begin
     get diagnostics v_written = row_count;
     update public.product_variants as v
     set is_active = false
-    from private.sync_items as i
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and v.listing_id = i.listing_id
-        and v.is_active
-        and not exists (
-            select from private.wanted_variants(batch) as w where w.variant_id = v.id
-        );
+    from private.changed_variants(batch) as c
+    where c.is_gone
+        and c.listing_id = any(take_in_variants.listing_ids)
+        and c.variant_id = v.id;
     get diagnostics v_gone = row_count;
+    -- Read from the JSON once a good, before anything is joined to it.
+    with told as materialized (
+        select
+            i.listing_id, w.external_id, coalesce(w.attributes, '') as attributes, w.price,
+            w.bulk_price, w.bulk_quantity, s.currency, w.image_url
+        from private.sync_items as i
+        inner join private.staged_products as s
+            on i.run_id = s.run_id and i.external_id = s.external_id
+        cross join lateral jsonb_to_recordset(s.variants) as w (
+            external_id text, attributes text, price numeric(12, 2), bulk_price numeric(12, 2),
+            bulk_quantity integer, image_url text
+        )
+        where i.run_id = batch.run_id
+            and i.reason is null
+            and i.external_id > batch.after
+            and i.external_id <= batch.upto
+    )
+
     insert into private.product_variant_sources as k (
         variant_id, attributes, cost, bulk_cost, bulk_quantity, currency, image_url
     )
     select
-        v.id, coalesce(w.attributes, ''), w.price, w.bulk_price, w.bulk_quantity, s.currency,
-        w.image_url
-    from private.sync_items as i
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    cross join lateral jsonb_to_recordset(s.variants) as w (
-        external_id text, attributes text, price numeric(12, 2), bulk_price numeric(12, 2),
-        bulk_quantity integer, image_url text
-    )
+        v.id, t.attributes, t.price, t.bulk_price, t.bulk_quantity, t.currency, t.image_url
+    from told as t
     inner join public.product_variants as v
-        on i.listing_id = v.listing_id and w.external_id = v.external_id
+        on t.listing_id = v.listing_id and t.external_id = v.external_id
     left join private.product_variant_sources as o on v.id = o.variant_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and (
-            o.variant_id is null
-            or (
-                o.attributes, o.cost, o.bulk_cost, o.bulk_quantity, o.currency, o.image_url
-            ) is distinct from (
-                coalesce(w.attributes, ''), w.price, w.bulk_price, w.bulk_quantity, s.currency,
-                w.image_url
-            )
+    where o.variant_id is null
+        or (o.attributes, o.cost, o.bulk_cost, o.bulk_quantity, o.currency, o.image_url)
+        is distinct from (
+            t.attributes, t.price, t.bulk_price, t.bulk_quantity, t.currency, t.image_url
         )
     on conflict on constraint product_variant_sources_pkey do update
     set attributes = excluded.attributes,
@@ -3239,9 +3576,12 @@ declare
     v_products uuid [];
     v_priced uuid [];
     v_links jsonb;
+    v_counted uuid [];
     v_stock integer;
     v_variants integer;
     v_pictures integer;
+    v_batch_size integer;
+    v_state text;
     v_constraint text;
 begin
     select r.* into v_run
@@ -3251,21 +3591,32 @@ begin
     if not found then
         return jsonb_build_object('taken', 0, 'is_done', true);
     end if;
+    v_batch_size := least(apply_sync.batch, v_run.batch_limit);
     v_batch := row(
         v_run.id, v_run.platform, v_run.channel, coalesce(v_run.applied_through, ''), null
     );
+    -- Some goods come in two hundred variants: a batch is as long as its rows take.
     select max(n.external_id), count(*)
     into v_batch.upto, v_taken
     from (
-        select i.external_id
-        from private.sync_items as i
-        where i.run_id = v_run.id
-            and i.reason is null
-            and i.is_fetched
-            and i.external_id > v_batch.after
-        order by i.external_id
-        limit apply_sync.batch
-    ) as n;
+        select
+            g.external_id,
+            row_number() over (order by g.external_id) as place,
+            sum(jsonb_array_length(s.variants)) over (order by g.external_id) as variants
+        from (
+            select i.run_id, i.external_id
+            from private.sync_items as i
+            where i.run_id = v_run.id
+                and i.reason is null
+                and i.is_fetched
+                and i.external_id > v_batch.after
+            order by i.external_id
+            limit v_batch_size
+        ) as g
+        inner join private.staged_products as s
+            on g.run_id = s.run_id and g.external_id = s.external_id
+    ) as n
+    where n.place = 1 or n.variants <= 10 * v_batch_size;
     if v_taken = 0 then
         return jsonb_build_object('taken', 0, 'is_done', true);
     end if;
@@ -3275,10 +3626,12 @@ begin
         -- What follows is the sync's doing, and no person's.
         perform set_config('mallgram.sync_run_id', v_run.id::text, true);
         perform private.take_in_sellers(v_batch);
-        v_products := case
+        v_products := private.take_in_moves(v_batch);
+        v_products := v_products || case
             when v_run.channel = 'retail' then private.take_in_retail(v_batch)
             else private.take_in_wholesale(v_batch)
         end;
+        v_products := array(select distinct p.id from unnest(v_products) as p (id));
         v_links := private.take_in_links(v_batch);
         v_priced := private.take_in_costs(v_batch);
         v_priced := array(
@@ -3288,22 +3641,35 @@ begin
             perform private.set_prices(v_priced);
         end if;
         -- The stock that orders wait for comes late and is held short.
+        v_counted := private.lock_stock(v_batch);
         v_stock := private.take_in_stock(v_batch);
-        v_variants := private.take_in_variants(v_batch);
+        v_variants := private.take_in_variants(v_batch, v_counted);
         v_pictures := private.take_in_pictures(v_batch);
         perform set_config('mallgram.sync_run_id', '', true);
         -- What is checked at commit is checked here, where it can be helped.
         set constraints all immediate;
     exception
-        when data_exception or integrity_constraint_violation or cardinality_violation then
+        when data_exception or integrity_constraint_violation or cardinality_violation
+            or query_canceled then
+            get stacked diagnostics v_constraint = constraint_name, v_state = returned_sqlstate;
+            -- Too many for the time that a statement has: what is left of it does for a note.
+            if v_taken > 1 and v_state = '57014' then
+                update private.sync_runs as r set batch_limit = v_taken / 2 where r.id = v_run.id;
+                return jsonb_build_object('taken', 0, 'written', 0, 'is_done', false);
+            end if;
             -- One good that the tables refuse does not stop the others: halves, down to the one.
             if v_taken > 1 then
                 return service.apply_sync(v_run.id, v_taken / 2);
             end if;
-            get stacked diagnostics v_constraint = constraint_name;
             update private.sync_items as i
             set reason = 'not_answered',
-                reasons = array_remove(array['not_kept', v_constraint], '')
+                reasons = array_remove(
+                    array[
+                        'not_kept',
+                        case when v_state = '57014' then 'too_slow' else v_constraint end
+                    ],
+                    ''
+                )
             where i.run_id = v_run.id and i.external_id = v_batch.upto;
             update private.sync_runs as r
             set applied_through = v_batch.upto,
@@ -3313,6 +3679,7 @@ begin
     end;
     update private.sync_runs as r
     set applied_through = v_batch.upto,
+        batch_limit = private.next_batch_limit(r.batch_limit, apply_sync.batch),
         counts = private.add_counts(
             r.counts,
             jsonb_build_object(
@@ -3349,6 +3716,22 @@ as $$
     from jsonb_each_text(add_counts.more) as m (key, value)
 $$;
 
+create or replace function private.next_batch_limit(batch_limit integer, batch integer)
+returns integer
+language sql
+immutable
+set search_path = ''
+as $$
+    select
+        case
+            when next_batch_limit.batch <= next_batch_limit.batch_limit
+                then next_batch_limit.batch_limit
+            when next_batch_limit.batch_limit * 2 < next_batch_limit.batch
+                then next_batch_limit.batch_limit * 2
+        end
+$$;
+
+revoke all on function private.next_batch_limit(integer, integer) from public;
 revoke all on function private.take_in_sellers(private.sync_batch) from public;
 revoke all on function private.base_margins(private.sync_batch) from public;
 revoke all on function private.take_in_retail(private.sync_batch) from public;
@@ -3356,9 +3739,9 @@ revoke all on function private.take_in_wholesale(private.sync_batch) from public
 revoke all on function private.take_in_links(private.sync_batch) from public;
 revoke all on function private.take_in_stock(private.sync_batch) from public;
 revoke all on function private.take_in_costs(private.sync_batch) from public;
-revoke all on function private.wanted_tiers(private.sync_batch) from public;
+revoke all on function private.changed_tiers(private.sync_batch) from public;
 revoke all on function private.take_in_tiers(private.sync_batch) from public;
-revoke all on function private.take_in_variants(private.sync_batch) from public;
+revoke all on function private.take_in_variants(private.sync_batch, uuid []) from public;
 revoke all on function private.add_counts(jsonb, jsonb) from public;
 revoke all on function service.apply_sync(uuid, integer) from public;
 grant execute on function service.apply_sync(uuid, integer) to mallgram_service;
@@ -3380,23 +3763,29 @@ comment on function private.take_in_stock(private.sync_batch) is
 'hold; what the supplier does not say stays as it is. How many rows were written.';
 comment on function private.take_in_costs(private.sync_batch) is
 'Cost, freight by country and wholesale breaks: ids of the listings whose price may change.';
-comment on function private.wanted_tiers(private.sync_batch) is
-'Wholesale breaks of a batch as the shop writes them.';
+comment on function private.changed_tiers(private.sync_batch) is
+'Wholesale breaks of a batch that are not in the shop as the supplier has them; is_gone: here and '
+'no longer there.';
 comment on function private.take_in_tiers(private.sync_batch) is
 'Wholesale breaks of a batch, unless they are held by hand: ids of the listings that changed.';
-comment on function private.take_in_variants(private.sync_batch) is
-'Variants of a batch and what they cost; those that are gone are kept, off sale. Rows written.';
+comment on function private.take_in_variants(private.sync_batch, uuid []) is
+'Variants of those listings of a batch whose stock is locked, and what they cost; those that are '
+'gone are kept, off sale. Rows written.';
+comment on function private.next_batch_limit(integer, integer) is
+'A run''s batch_limit after a batch that was not too long: twice as many, null for as many as are '
+'asked for.';
 comment on function private.add_counts(jsonb, jsonb) is 'Two sets of counts, key by key.';
 comment on function service.apply_sync(uuid, integer) is
 'Takes the next goods of a run in, in one transaction: {taken, written, is_done}. Where the tables '
-'refuse one, half as many are tried, down to the one, which is left out as not_answered with '
-'not_kept and the constraint. Definer because the tables are closed to the service.';
+'refuse one, or the time of a statement is over, half as many are tried, down to the one, which is '
+'left out as not_answered with not_kept and the constraint or too_slow. Definer because the tables '
+'are closed to the service.';
 
 -- 37_supply/64_finish.sql
 -- The end of a run: what was not found twice is taken off, the report is written, and what was
 -- staged is forgotten.
 
-create or replace function private.count_absences(run_id uuid)
+create or replace function private.count_absences(run_id uuid, batch integer)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -3404,72 +3793,100 @@ set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
 declare
-    v_platform text := (
-        select r.platform from private.sync_runs as r where r.id = count_absences.run_id
+    v_run private.sync_runs := (
+        select r from private.sync_runs as r where r.id = count_absences.run_id
     );
-    v_absent uuid [];
-    v_gone uuid [];
+    v_missed uuid [];
+    v_is_absent boolean [];
+    v_is_silent boolean [];
+    v_delist_reasons text [];
+    v_through text;
+    v_absent integer;
+    v_delisted uuid [];
 begin
-    with missed as (
-        update private.supplier_listings as l
-        set absences = l.absences + 1,
-            delisted_at = case when l.absences >= 1 then now() end,
-            delist_reason = case
-                when l.absences >= 1 then coalesce(
-                    (
-                        select x.reason from private.sync_items as x
-                        where x.run_id = count_absences.run_id
-                            and x.external_id = l.external_id
-                    ),
-                    'vanished'
-                )
+    -- In the order of the suppliers' ids, a batch at a time. What nobody answered for is neither
+    -- there nor gone, until it has been so for too long; and what a bad hour hides counts once.
+    select
+        coalesce(array_agg(n.listing_id order by n.external_id), '{}'),
+        array_agg(n.is_absent order by n.external_id),
+        array_agg(n.is_silent order by n.external_id),
+        array_agg(
+            case
+                when n.is_absent and n.absences + 1 >= n.absence_limit
+                    then coalesce(n.reason, 'vanished')
             end
-        where l.platform = v_platform
+            order by n.external_id
+        ),
+        max(n.external_id)
+    into v_missed, v_is_absent, v_is_silent, v_delist_reasons, v_through
+    from (
+        select
+            l.listing_id, l.external_id, l.absences, x.reason, s.absence_limit, c.is_silent,
+            (not c.is_silent or l.silences + 1 >= s.silence_limit)
+            and coalesce(l.missed_at <= now() - s.absence_gap, true) as is_absent
+        from private.supplier_listings as l
+        inner join private.sync_sources as s on l.platform = s.platform
+        left join private.sync_items as x
+            on x.run_id = v_run.id and l.external_id = x.external_id
+        cross join lateral (
+            select coalesce(x.reason = 'not_answered', false) as is_silent
+        ) as c
+        where l.platform = v_run.platform
             and l.delisted_at is null
-            -- A page that nobody answered hides what was not found, not what was looked at.
-            and (
-                exists (
-                    select from private.sync_items as x
-                    where x.run_id = count_absences.run_id
-                        and x.external_id = l.external_id
-                        and x.reason is not null
-                )
-                or not exists (
-                    select from private.sync_pages as g
-                    where g.run_id = count_absences.run_id and g.is_given_up
-                )
-            )
+            and l.external_id > coalesce(v_run.absences_through, '')
             and not exists (
                 select from private.sync_items as i
-                where i.run_id = count_absences.run_id
-                    and i.listing_id = l.listing_id
-                    and i.reason is null
+                where i.run_id = v_run.id and i.listing_id = l.listing_id and i.reason is null
             )
-            -- What did not answer is neither there nor gone.
-            and not exists (
-                select from private.sync_items as x
-                where x.run_id = count_absences.run_id
-                    and x.external_id = l.external_id
-                    and x.reason = 'not_answered'
-            )
-        returning l.listing_id, l.delisted_at, l.held_columns
+        order by l.external_id
+        limit count_absences.batch
+    ) as n;
+    -- Whoever is changing one of them by hand ends first: what they hold is seen below.
+    perform
+    from public.products as p
+    inner join unnest(v_missed, v_delist_reasons) as m (id, reason) on p.id = m.id
+    where m.reason is not null
+    order by p.id
+    for no key update of p;
+    perform
+    from public.products_retailer as p
+    inner join unnest(v_missed, v_delist_reasons) as m (id, reason) on p.id = m.id
+    where m.reason is not null
+    order by p.id
+    for no key update of p;
+    with counted as (
+        update private.supplier_listings as l
+        set silences = case when m.is_silent then least(l.silences + 1, 1000) else 0 end,
+            absences = l.absences + m.is_absent::integer,
+            missed_at = case when m.is_absent then now() else l.missed_at end,
+            delisted_at = case when m.delist_reason is not null then now() end,
+            delist_reason = m.delist_reason
+        from unnest(v_missed, v_is_absent, v_is_silent, v_delist_reasons)
+            as m (listing_id, is_absent, is_silent, delist_reason)
+        where l.listing_id = m.listing_id and (m.is_absent or m.is_silent or l.silences > 0)
+        returning l.listing_id, m.is_absent, l.delisted_at, l.held_columns
     )
 
     select
-        coalesce(array_agg(m.listing_id), '{}'),
+        count(*) filter (where c.is_absent),
         coalesce(
-            array_agg(m.listing_id) filter (
-                where m.delisted_at is not null and not 'is_active' = any(m.held_columns)
+            array_agg(c.listing_id) filter (
+                where c.delisted_at is not null and not 'is_active' = any(c.held_columns)
             ),
             '{}'
         )
-    into v_absent, v_gone
-    from missed as m;
+    into v_absent, v_delisted
+    from counted as c;
     update public.products as p set is_active = false
-    where p.id = any(v_gone) and p.is_active;
+    where p.id = any(v_delisted) and p.is_active;
     update public.products_retailer as p set is_active = false
-    where p.id = any(v_gone) and p.is_active;
-    return jsonb_build_object('absent', cardinality(v_absent), 'delisted', cardinality(v_gone));
+    where p.id = any(v_delisted) and p.is_active;
+    return jsonb_build_object(
+        'absent', v_absent,
+        'delisted', cardinality(v_delisted),
+        'through', v_through,
+        'is_done', cardinality(v_missed) < count_absences.batch
+    );
 end
 $$;
 
@@ -3510,7 +3927,7 @@ as $$
     ) as n
 $$;
 
-create or replace function service.finish_sync(run_id uuid)
+create or replace function service.finish_sync(run_id uuid, batch integer default 1000)
 returns jsonb
 language plpgsql
 security definer
@@ -3518,6 +3935,8 @@ set search_path = ''
 as $$
 declare
     v_run private.sync_runs;
+    v_batch integer;
+    v_absences jsonb;
     v_counts jsonb;
 begin
     select r.* into v_run
@@ -3527,20 +3946,42 @@ begin
     if not found then
         return null;
     end if;
-    perform set_config('mallgram.sync_run_id', v_run.id::text, true);
+    v_batch := least(finish_sync.batch, v_run.batch_limit);
+    begin
+        perform set_config('mallgram.sync_run_id', v_run.id::text, true);
+        v_absences := private.count_absences(v_run.id, v_batch);
+        perform set_config('mallgram.sync_run_id', '', true);
+    exception
+        when query_canceled then
+            -- Too many for the time that a statement has: half as many next time.
+            if v_batch = 1 then
+                perform private.end_sync(v_run.id, 'failed', 'too_slow');
+                return jsonb_build_object('is_done', true);
+            end if;
+            update private.sync_runs as r set batch_limit = v_batch / 2 where r.id = v_run.id;
+            return jsonb_build_object('is_done', false);
+    end;
+    v_counts := private.add_counts(v_run.counts, v_absences - '{through,is_done}'::text []);
+    if not (v_absences ->> 'is_done')::boolean then
+        update private.sync_runs as r
+        set counts = v_counts,
+            absences_through = v_absences ->> 'through',
+            batch_limit = private.next_batch_limit(r.batch_limit, finish_sync.batch)
+        where r.id = v_run.id;
+        return jsonb_build_object('is_done', false);
+    end if;
     v_counts := jsonb_build_object(
         'new', 0, 'changed', 0, 'repriced', 0, 'restocked', 0, 'seen_again', 0
-    ) || v_run.counts || private.sync_counts(v_run.id) || private.count_absences(v_run.id)
+    ) || v_counts || private.sync_counts(v_run.id)
     || jsonb_build_object(
         'categories_waiting', (
             select count(*) from private.supplier_categories as c
             where c.platform = v_run.platform and c.status = 'waiting'
         )
     );
-    perform set_config('mallgram.sync_run_id', '', true);
     update private.sync_runs as r set counts = v_counts where r.id = v_run.id;
     perform private.end_sync(v_run.id, 'done', null);
-    return v_counts;
+    return v_counts || '{"is_done": true}';
 end
 $$;
 
@@ -3591,20 +4032,21 @@ begin
 end
 $$;
 
-revoke all on function private.count_absences(uuid) from public;
+revoke all on function private.count_absences(uuid, integer) from public;
 revoke all on function private.sync_counts(uuid) from public;
-revoke all on function service.finish_sync(uuid) from public;
+revoke all on function service.finish_sync(uuid, integer) from public;
 revoke all on function service.clear_syncs(integer) from public;
-grant execute on function service.finish_sync(uuid) to mallgram_service;
+grant execute on function service.finish_sync(uuid, integer) to mallgram_service;
 grant execute on function service.clear_syncs(integer) to mallgram_service;
 
-comment on function private.count_absences(uuid) is
-'Counts what a run has not found on sale and good enough; the second time it comes off the shelf: '
-'{absent, delisted}.';
+comment on function private.count_absences(uuid, integer) is
+'Counts the next of what a run has not found on sale and good enough; as often as the source says, '
+'it comes off the shelf: {absent, delisted, through, is_done}.';
 comment on function private.sync_counts(uuid) is
 '{pages, pages_open, found, fetched, accepted, rejected: {reason: goods}} of a run so far.';
-comment on function service.finish_sync(uuid) is
-'Ends a run that has been taken in: its report; null when it has ended already. Definer because '
+comment on function service.finish_sync(uuid, integer) is
+'Counts the next absences of a run that has been taken in: {is_done}; with the last of them it '
+'ends the run, and is_done stands in its report. Null when it has ended already. Definer because '
 'the tables are closed to the service.';
 comment on function service.clear_syncs(integer) is
 'Forgets what ended runs have staged, and goods and pages of all but the newest: {staged, items, '
@@ -3625,17 +4067,205 @@ create table private.supplier_pictures (
     primary key (listing_id, position),
     constraint supplier_pictures_position_in_range check (position between 0 and 199),
     constraint supplier_pictures_source_url_is_web check (source_url ~ '^https?://[[:graph:]]+$'),
-    constraint supplier_pictures_status_is_known check (status in ('waiting', 'copied', 'failed'))
+    constraint supplier_pictures_status_is_known
+    check (status in ('waiting', 'copied', 'failed', 'gone'))
 );
 
 alter table private.supplier_pictures enable row level security;
 
 create index supplier_pictures_waiting_idx on private.supplier_pictures (next_try_at)
 where status = 'waiting';
+create index supplier_pictures_gone_idx on private.supplier_pictures (listing_id)
+where status = 'gone';
 
 comment on table private.supplier_pictures is
 'Pictures at the supplier: 0 to 99 the gallery, from 100 on those of single variants. waiting: to '
-'be copied. copied: in Storage, a row of product_media. failed: tried often enough.';
+'be copied. copied: in Storage, a row of product_media. failed: tried often enough. gone: the '
+'supplier has taken it away, and so shall we.';
+
+create table private.picture_leftovers (
+    storage_path text primary key,
+    claimed_at timestamptz,
+    is_removed boolean not null default false,
+    constraint picture_leftovers_storage_path_is_ours
+    check (storage_path ~ '^products/sync/[0-9a-f-]{36}/[a-z0-9.]+$')
+);
+
+alter table private.picture_leftovers enable row level security;
+
+comment on table private.picture_leftovers is
+'Copied pictures that no product shows any more, to be removed from Storage; for ten minutes after '
+'a claim none is shown again, for its file may just be going.';
+
+create or replace function private.tg_product_media__leave_over()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    insert into private.picture_leftovers (storage_path)
+    values (old.storage_path)
+    on conflict on constraint picture_leftovers_pkey do nothing;
+    return null;
+end
+$$;
+
+revoke all on function private.tg_product_media__leave_over() from public;
+
+comment on function private.tg_product_media__leave_over() is
+'Trigger: the file of a copied picture that is no longer shown is to go. Definer because what is '
+'left over is closed to everyone.';
+
+create trigger product_media_70_leave_over
+after delete on public.product_media
+for each row
+when (old.storage_path ~ '^products/sync/[0-9a-f-]{36}/[a-z0-9.]+$')
+execute function private.tg_product_media__leave_over();
+
+create trigger product_media_71_leave_over
+after update of storage_path on public.product_media
+for each row
+when (
+    old.storage_path ~ '^products/sync/[0-9a-f-]{36}/[a-z0-9.]+$'
+    and new.storage_path <> old.storage_path
+)
+execute function private.tg_product_media__leave_over();
+
+create or replace function private.tg_product_variant_sources__show_picture()
+returns trigger
+language plpgsql
+set search_path = ''
+set enable_nestloop = off
+as $$
+begin
+    -- Copied already, for the gallery or another variant: it is looked at once more, and shown.
+    if exists (select from changed as c where c.image_url is not null) then
+        update private.supplier_pictures as p
+        set status = 'waiting', tries = 0, next_try_at = now(), failure = null
+        from (
+            select distinct v.listing_id, c.image_url
+            from changed as c
+            inner join public.product_variants as v on c.variant_id = v.id
+            where c.image_url is not null
+        ) as n
+        where p.listing_id = n.listing_id
+            and p.source_url = n.image_url
+            and p.status in ('copied', 'failed');
+    end if;
+    return null;
+end
+$$;
+
+create or replace function private.tg_product_variant_sources__show_new_picture()
+returns trigger
+language plpgsql
+set search_path = ''
+set enable_nestloop = off
+as $$
+begin
+    if exists (
+        select from changed as c
+        inner join before as o on c.variant_id = o.variant_id
+        where c.image_url <> coalesce(o.image_url, '')
+    ) then
+        update private.supplier_pictures as p
+        set status = 'waiting', tries = 0, next_try_at = now(), failure = null
+        from (
+            select distinct v.listing_id, c.image_url
+            from changed as c
+            inner join before as o on c.variant_id = o.variant_id
+            inner join public.product_variants as v on c.variant_id = v.id
+            where c.image_url <> coalesce(o.image_url, '')
+        ) as n
+        where p.listing_id = n.listing_id
+            and p.source_url = n.image_url
+            and p.status in ('copied', 'failed');
+    end if;
+    return null;
+end
+$$;
+
+revoke all on function private.tg_product_variant_sources__show_picture() from public;
+revoke all on function private.tg_product_variant_sources__show_new_picture() from public;
+
+comment on function private.tg_product_variant_sources__show_picture() is
+'Trigger: a new variant comes to show a picture that its product has already.';
+comment on function private.tg_product_variant_sources__show_new_picture() is
+'Trigger: a variant whose picture at the supplier is now another one comes to show that.';
+
+create trigger product_variant_sources_70_show_picture
+after insert on private.product_variant_sources
+referencing new table as changed
+for each statement execute function private.tg_product_variant_sources__show_picture();
+
+create trigger product_variant_sources_71_show_new_picture
+after update on private.product_variant_sources
+referencing old table as before new table as changed
+for each statement execute function private.tg_product_variant_sources__show_new_picture();
+
+create or replace function private.wanted_pictures(batch private.sync_batch)
+returns table (listing_id uuid, "position" smallint, url text)
+language plpgsql
+stable
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+begin
+    return query
+    with good as (
+        select i.listing_id, s.image_urls[1:8] as image_urls, s.variants
+        from private.sync_items as i
+        inner join private.staged_products as s
+            on i.run_id = s.run_id and i.external_id = s.external_id
+        inner join private.supplier_listings as l on i.listing_id = l.listing_id
+        where i.run_id = batch.run_id
+            and i.reason is null
+            and i.external_id > batch.after
+            and i.external_id <= batch.upto
+    ),
+
+    gallery as (
+        select g.listing_id, (u.place - 1)::smallint as place, u.url
+        from good as g
+        cross join lateral unnest(g.image_urls) with ordinality as u (url, place)
+        union all
+        select
+            g.listing_id,
+            (99 + row_number() over (partition by g.listing_id order by v.place))::smallint,
+            v.url
+        from good as g
+        cross join lateral (
+            select w.value ->> 'image_url' as url, min(w.place) as place
+            from jsonb_array_elements(g.variants) with ordinality as w (value, place)
+            where not (w.value ->> 'image_url') = any(g.image_urls)
+            group by w.value ->> 'image_url'
+            order by min(w.place)
+            limit 30
+        ) as v
+    )
+
+    select w.listing_id, w.place, w.url
+    from gallery as w
+    where w.url ~ '^https?://[[:graph:]]+$';
+end
+$$;
+
+create or replace function private.is_copying_pictures(jobs integer)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    return (
+        select count(*)
+        from private.outbox as o
+        where o.job = 'copy_pictures' and o.done_at is null and o.failed_at is null
+    ) >= is_copying_pictures.jobs;
+end
+$$;
 
 create or replace function private.take_in_pictures(batch private.sync_batch)
 returns integer
@@ -3646,46 +4276,14 @@ set jit = 'off'
 as $$
 declare
     v_written integer;
+    v_gone integer;
 begin
-    with gallery as (
-        select i.listing_id, (g.place - 1)::smallint as position, g.url
-        from private.sync_items as i
-        inner join private.staged_products as s
-            on i.run_id = s.run_id and i.external_id = s.external_id
-        cross join lateral unnest(s.image_urls[1:8]) with ordinality as g (url, place)
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-        union all
-        select
-            i.listing_id,
-            (99 + row_number() over (partition by i.listing_id order by v.place))::smallint,
-            v.url
-        from private.sync_items as i
-        inner join private.staged_products as s
-            on i.run_id = s.run_id and i.external_id = s.external_id
-        cross join lateral (
-            select w.value ->> 'image_url' as url, min(w.place) as place
-            from jsonb_array_elements(s.variants) with ordinality as w (value, place)
-            where not (w.value ->> 'image_url') = any(s.image_urls[1:8])
-            group by w.value ->> 'image_url'
-            order by min(w.place)
-            limit 30
-        ) as v
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-    )
-
     insert into private.supplier_pictures as p (listing_id, position, source_url)
     select g.listing_id, g.position, g.url
-    from gallery as g
-    inner join private.supplier_listings as l on g.listing_id = l.listing_id
+    from private.wanted_pictures(batch) as g
     left join private.supplier_pictures as o
         on g.listing_id = o.listing_id and g.position = o.position
-    where g.url ~ '^https?://[[:graph:]]+$' and o.source_url is distinct from g.url
+    where o.source_url is distinct from g.url or o.status = 'gone'
     order by g.listing_id, g.position
     on conflict on constraint supplier_pictures_pkey do update
     set source_url = excluded.source_url,
@@ -3694,11 +4292,30 @@ begin
         next_try_at = now(),
         failure = null;
     get diagnostics v_written = row_count;
-    if v_written > 0 then
+    -- A picture that the supplier takes away may be one that nobody may show.
+    with wanted as materialized (
+        select g.listing_id, g.position from private.wanted_pictures(batch) as g
+    )
+
+    update private.supplier_pictures as p
+    set status = 'gone'
+    from private.sync_items as i
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+        and p.listing_id = i.listing_id
+        and p.status <> 'gone'
+        and (p.listing_id, p.position) not in (
+            select w.listing_id, w.position from wanted as w
+        );
+    get diagnostics v_gone = row_count;
+    -- One job at a time copies: more of them would stand in the queue before the run's own slices.
+    if v_written + v_gone > 0 and not private.is_copying_pictures(1) then
         perform private.emit('copy_pictures', '{}', 'copy_pictures/' || batch.run_id || '/'
             || batch.upto);
     end if;
-    return v_written;
+    return v_written + v_gone;
 end
 $$;
 
@@ -3709,39 +4326,167 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_claimed jsonb;
+    v_claimed jsonb := '[]'::jsonb;
+    v_due integer := 1;
 begin
-    -- What is on sale and shown first comes first; a claim is a lease of five minutes.
-    with due as (
+    -- What is on sale and shown first comes first; a claim is a lease of five minutes. What was
+    -- claimed twelve times and never answered for stops the work itself, and no longer gets any.
+    while v_claimed = '[]' and v_due > 0 loop
+        with due as (
+            select p.listing_id, p.position
+            from private.supplier_pictures as p
+            where p.status = 'waiting' and p.next_try_at <= now()
+            order by p.next_try_at, p.position
+            limit claim_pictures.batch
+            for update skip locked
+        ),
+
+        claimed as (
+            update private.supplier_pictures as p
+            set status = case when p.tries >= 12 then 'failed' else 'waiting' end,
+                failure = case
+                    when p.tries >= 12 then coalesce(p.failure, 'never_answered') else p.failure
+                end,
+                tries = least(p.tries + 1, 12),
+                next_try_at = now() + interval '5 minutes'
+            from due as d
+            where p.listing_id = d.listing_id and p.position = d.position
+            returning p.listing_id, p.position, p.source_url, p.status
+        )
+
+        select
+            coalesce(
+                jsonb_agg(
+                    jsonb_build_object(
+                        'listing_id', c.listing_id, 'position', c.position,
+                        'source_url', c.source_url
+                    )
+                ) filter (where c.status = 'waiting'),
+                '[]'
+            ),
+            count(*)
+        into v_claimed, v_due
+        from claimed as c;
+    end loop;
+    return v_claimed;
+end
+$$;
+
+create or replace function service.drop_gone_pictures(batch integer)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_listing_ids uuid [];
+    v_dropped integer;
+begin
+    select array_agg(n.listing_id)
+    into v_listing_ids
+    from (
+        select distinct p.listing_id
+        from private.supplier_pictures as p
+        where p.status = 'gone'
+        order by p.listing_id
+        limit drop_gone_pictures.batch
+    ) as n;
+    -- A variant that shows one forgets it: before it comes its product's row, as orders have it.
+    perform
+    from public.product_stock as k
+    where k.listing_id = any(v_listing_ids)
+    order by k.listing_id
+    for no key update;
+    with gone as (
         select p.listing_id, p.position
         from private.supplier_pictures as p
-        where p.status = 'waiting' and p.next_try_at <= now()
-        order by p.next_try_at, p.position
-        limit claim_pictures.batch
+        where p.listing_id = any(v_listing_ids) and p.status = 'gone'
+        for update skip locked
+    ),
+
+    forgotten as (
+        delete from private.supplier_pictures as p
+        using gone as g
+        where p.listing_id = g.listing_id and p.position = g.position
+        returning p.listing_id, p.position
+    ),
+
+    hidden as (
+        delete from public.product_media as m
+        using forgotten as f
+        where m.listing_id = f.listing_id
+            and m.position = f.position
+            and m.storage_path like 'products/sync/%'
+    )
+
+    select count(*) into v_dropped from forgotten as f;
+    return jsonb_build_object('dropped', v_dropped);
+end
+$$;
+
+create or replace function service.claim_picture_leftovers(batch integer)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_claimed jsonb;
+begin
+    -- Shown again before anybody came for it, or gone for so long that no upload meets its removal.
+    delete from private.picture_leftovers as f
+    where f.is_removed and f.claimed_at < now() - interval '10 minutes'
+        or f.claimed_at is null and exists (
+            select from public.product_media as m
+            where m.listing_id = split_part(f.storage_path, '/', 3)::uuid
+                and m.storage_path = f.storage_path
+        );
+    with due as (
+        select f.storage_path
+        from private.picture_leftovers as f
+        where not f.is_removed
+            and coalesce(f.claimed_at < now() - interval '10 minutes', true)
+            and not exists (
+                select from public.product_media as m
+                where m.listing_id = split_part(f.storage_path, '/', 3)::uuid
+                    and m.storage_path = f.storage_path
+            )
+        order by f.storage_path
+        limit claim_picture_leftovers.batch
         for update skip locked
     ),
 
     claimed as (
-        update private.supplier_pictures as p
-        set tries = p.tries + 1, next_try_at = now() + interval '5 minutes'
+        update private.picture_leftovers as f
+        set claimed_at = now()
         from due as d
-        where p.listing_id = d.listing_id and p.position = d.position
-        returning p.listing_id, p.position, p.source_url
+        where f.storage_path = d.storage_path
+        returning f.storage_path
     )
 
-    select
-        coalesce(
-            jsonb_agg(
-                jsonb_build_object(
-                    'listing_id', c.listing_id, 'position', c.position, 'source_url', c.source_url
-                )
-            ),
-            '[]'
-        )
+    select coalesce(jsonb_agg(c.storage_path order by c.storage_path), '[]')
     into v_claimed
     from claimed as c;
     return v_claimed;
 end
+$$;
+
+create or replace function service.record_pictures_removed(storage_paths text [])
+returns jsonb
+language sql
+security definer
+set search_path = ''
+as $$
+    with removed as (
+        update private.picture_leftovers as f
+        set is_removed = true
+        where f.storage_path = any(record_pictures_removed.storage_paths)
+            and f.claimed_at is not null
+            and not f.is_removed
+        returning f.storage_path
+    )
+
+    select jsonb_build_object('removed', count(*)) from removed as r
 $$;
 
 create or replace function service.record_picture(
@@ -3762,18 +4507,44 @@ as $$
 declare
     v_listing private.supplier_listings;
     v_media_id uuid;
+    v_shown_before text;
 begin
+    -- Before a variant comes its product's row, as orders have it.
+    perform
+    from public.product_stock as k
+    where k.listing_id = record_picture.listing_id
+    for no key update;
+    -- Its file was left over and may be going at this moment: it is copied again afterwards.
+    delete from private.picture_leftovers as f
+    where f.storage_path = record_picture.storage_path
+        and coalesce(f.claimed_at < now() - interval '10 minutes', true);
+    if exists (
+        select from private.picture_leftovers as f
+        where f.storage_path = record_picture.storage_path
+    ) then
+        update private.supplier_pictures as p
+        set next_try_at = now() + interval '10 minutes'
+        where p.listing_id = record_picture.listing_id
+            and p.position = record_picture.position
+            and p.status = 'waiting';
+        return jsonb_build_object('is_shown', false);
+    end if;
     update private.supplier_pictures as p
     set status = 'copied', failure = null
     where p.listing_id = record_picture.listing_id
         and p.position = record_picture.position
-        and p.source_url = record_picture.source_url;
+        and p.source_url = record_picture.source_url
+        and p.status <> 'gone';
     if not found then
         return jsonb_build_object('is_shown', false);
     end if;
     select l.* into v_listing
     from private.supplier_listings as l
     where l.listing_id = record_picture.listing_id;
+    v_shown_before := (
+        select m.storage_path from public.product_media as m
+        where m.listing_id = record_picture.listing_id and m.position = record_picture.position
+    );
     -- A picture that somebody has put in that place by hand stays.
     insert into public.product_media as m (
         product_id, retailer_product_id, position, storage_path, alt, alt_fr, width, height,
@@ -3797,14 +4568,18 @@ begin
         content_hash = excluded.content_hash
     where m.storage_path like 'products/sync/%'
     returning m.id into v_media_id;
+    -- A variant that showed what stood in this place before waits for its own.
     update public.product_variants as v
-    set media_id = v_media_id
+    set media_id = case when s.image_url = record_picture.source_url then v_media_id end
     from private.product_variant_sources as s
     where v.listing_id = record_picture.listing_id
         and s.variant_id = v.id
-        and s.image_url = record_picture.source_url
         and v_media_id is not null
-        and v.media_id is distinct from v_media_id;
+        and case
+            when s.image_url = record_picture.source_url
+                then v.media_id is distinct from v_media_id
+            else v.media_id = v_media_id and v_shown_before <> record_picture.storage_path
+        end;
     return jsonb_build_object('is_shown', v_media_id is not null);
 end
 $$;
@@ -3842,7 +4617,8 @@ security definer
 set search_path = ''
 as $$
 begin
-    if not exists (
+    -- The job that asks is still open itself; another one goes on in its place.
+    if private.is_copying_pictures(2) or not exists (
         select from private.supplier_pictures as p
         where p.status = 'waiting' and p.next_try_at <= now()
     ) then
@@ -3855,7 +4631,12 @@ begin
 end
 $$;
 
+revoke all on function private.wanted_pictures(private.sync_batch) from public;
+revoke all on function private.is_copying_pictures(integer) from public;
 revoke all on function private.take_in_pictures(private.sync_batch) from public;
+revoke all on function service.claim_picture_leftovers(integer) from public;
+revoke all on function service.drop_gone_pictures(integer) from public;
+revoke all on function service.record_pictures_removed(text []) from public;
 revoke all on function service.claim_pictures(integer) from public;
 revoke all on function service.continue_pictures() from public;
 revoke all on function service.record_picture(
@@ -3863,7 +4644,10 @@ revoke all on function service.record_picture(
 ) from public;
 revoke all on function service.record_picture_failed(uuid, integer, text, text, boolean)
 from public;
+grant execute on function service.claim_picture_leftovers(integer) to mallgram_service;
 grant execute on function service.claim_pictures(integer) to mallgram_service;
+grant execute on function service.drop_gone_pictures(integer) to mallgram_service;
+grant execute on function service.record_pictures_removed(text []) to mallgram_service;
 grant execute on function service.continue_pictures() to mallgram_service;
 grant execute on function service.record_picture(
     uuid, integer, text, text, integer, integer, integer, text
@@ -3871,12 +4655,25 @@ grant execute on function service.record_picture(
 grant execute on function service.record_picture_failed(uuid, integer, text, text, boolean)
 to mallgram_service;
 
+comment on function private.is_copying_pictures(integer) is
+'Whether at least so many jobs that copy pictures are planned or at work.';
 comment on function private.take_in_pictures(private.sync_batch) is
-'Notes which pictures goods have at the supplier; new ones and changed ones wait to be copied. How '
-'many do.';
+'Notes which pictures goods have at the supplier; new ones and changed ones wait to be copied, '
+'those that it has taken away to be dropped. How many.';
+comment on function private.wanted_pictures(private.sync_batch) is
+'Pictures of a batch with their places: eight of the gallery, then those of variants.';
+comment on function service.claim_picture_leftovers(integer) is
+'Files to be removed from Storage, for ten minutes: [storage_path]. Definer because the table is '
+'closed to the service.';
+comment on function service.drop_gone_pictures(integer) is
+'Products no longer show what the supplier has taken away, so many products at a time: {dropped}. '
+'Definer because the tables are closed to the service.';
+comment on function service.record_pictures_removed(text []) is
+'Files that are no longer in Storage: {removed}. Definer because the table is closed to the '
+'service.';
 comment on function service.claim_pictures(integer) is
-'Pictures to be copied, for five minutes: [{listing_id, position, source_url}]. Definer because '
-'the table is closed to the service.';
+'Pictures to be copied, for five minutes: [{listing_id, position, source_url}]; the twelfth claim '
+'is the last. Definer because the table is closed to the service.';
 comment on function service.continue_pictures() is
 'Plans the next run while pictures wait that are due: {is_planned}. Definer because the table is '
 'closed to the service.';
@@ -4238,6 +5035,25 @@ begin
 end
 $$;
 
+create or replace function private.readmit_product(platform text, external_id text)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.require_admin();
+    delete from private.supplier_refused as r
+    where r.platform = readmit_product.platform and r.external_id = readmit_product.external_id;
+    if not found then
+        perform private.fail('product_not_found');
+    end if;
+    return jsonb_build_object(
+        'platform', readmit_product.platform, 'external_id', readmit_product.external_id
+    );
+end
+$$;
+
 create or replace function private.quality_rules()
 returns jsonb
 language plpgsql
@@ -4339,6 +5155,7 @@ revoke all on function private.sync_rejections(uuid, text, text, integer) from p
 revoke all on function private.supplier_categories(text, text, text, integer) from public;
 revoke all on function private.map_supplier_category(text, text, uuid) from public;
 revoke all on function private.release_held_columns(uuid, text []) from public;
+revoke all on function private.readmit_product(text, text) from public;
 revoke all on function private.quality_rules() from public;
 revoke all on function private.set_quality_rule(text, numeric, numeric, boolean) from public;
 grant execute on function private.sync_runs(text, integer) to authenticated;
@@ -4348,6 +5165,7 @@ grant execute on function private.sync_rejections(uuid, text, text, integer) to 
 grant execute on function private.supplier_categories(text, text, text, integer) to authenticated;
 grant execute on function private.map_supplier_category(text, text, uuid) to authenticated;
 grant execute on function private.release_held_columns(uuid, text []) to authenticated;
+grant execute on function private.readmit_product(text, text) to authenticated;
 grant execute on function private.quality_rules() to authenticated;
 grant execute on function private.set_quality_rule(text, numeric, numeric, boolean)
 to authenticated;
@@ -4368,6 +5186,8 @@ comment on function private.map_supplier_category(text, text, uuid) is
 'Core of map_supplier_category. Definer because the map is closed to its callers.';
 comment on function private.release_held_columns(uuid, text []) is
 'Core of release_held_columns. Definer because the links are closed to its callers.';
+comment on function private.readmit_product(text, text) is
+'Core of readmit_product. Definer because what is refused is closed to its callers.';
 comment on function private.quality_rules() is
 'Core of quality_rules. Definer because the rules are closed to its callers.';
 comment on function private.set_quality_rule(text, numeric, numeric, boolean) is
@@ -4463,6 +5283,14 @@ as $$
         )
 $$;
 
+create or replace function public.readmit_product(platform text, external_id text)
+returns jsonb
+language sql
+set search_path = ''
+as $$
+    select private.readmit_product(readmit_product.platform, readmit_product.external_id)
+$$;
+
 create or replace function public.quality_rules()
 returns jsonb
 language sql
@@ -4493,6 +5321,7 @@ revoke all on function public.sync_rejections(uuid, text, text, integer) from pu
 revoke all on function public.supplier_categories(text, text, text, integer) from public;
 revoke all on function public.map_supplier_category(text, text, uuid) from public;
 revoke all on function public.release_held_columns(uuid, text []) from public;
+revoke all on function public.readmit_product(text, text) from public;
 revoke all on function public.quality_rules() from public;
 revoke all on function public.set_quality_rule(text, numeric, numeric, boolean) from public;
 grant execute on function public.sync_runs(text, integer) to authenticated;
@@ -4502,6 +5331,7 @@ grant execute on function public.sync_rejections(uuid, text, text, integer) to a
 grant execute on function public.supplier_categories(text, text, text, integer) to authenticated;
 grant execute on function public.map_supplier_category(text, text, uuid) to authenticated;
 grant execute on function public.release_held_columns(uuid, text []) to authenticated;
+grant execute on function public.readmit_product(text, text) to authenticated;
 grant execute on function public.quality_rules() to authenticated;
 grant execute on function public.set_quality_rule(text, numeric, numeric, boolean)
 to authenticated;
@@ -4530,6 +5360,9 @@ comment on function public.map_supplier_category(text, text, uuid) is
 comment on function public.release_held_columns(uuid, text []) is
 'For admins: gives columns of a product that were changed by hand back to the sync: '
 '{held_columns}. Errors: authentication_required, admin_required, product_not_found.';
+comment on function public.readmit_product(text, text) is
+'For admins: a good whose product was deleted by hand may come back with the next sync: {platform, '
+'external_id}. Errors: authentication_required, admin_required, product_not_found.';
 comment on function public.quality_rules() is
 'For admins: what goods must be like to be taken in, in order. Errors: authentication_required, '
 'admin_required.';

@@ -281,7 +281,8 @@ comment on function private.ordered_pieces(uuid) is
 'Pieces of each listing in an order.';
 comment on function private.count_variants(uuid, integer, integer) is
 'Counts the variants in an order on hand and reserved: signs 1, 0 or -1. The caller holds the '
-'stock rows of their products.';
+'stock rows of their products. What an order gives back beyond what the supplier had when it was '
+'paid stands until the next sync counts, and never sells more than the product''s own stock.';
 
 -- 50_orders/30_order_guards.sql
 -- Who acts: RPCs of people are known by their token; the service says it for its transaction.
@@ -528,10 +529,12 @@ begin
         perform private.fail('shipping_unavailable', compute_quote.country);
     end if;
 
+    -- The last that began: prices are made with it until another does.
     select t.rate into v_tax_rate
     from public.tax_rates as t
-    where t.country = compute_quote.country
-        and daterange(t.valid_from, t.valid_until) @> current_date;
+    where t.country = compute_quote.country and t.valid_from <= current_date
+    order by t.valid_from desc
+    limit 1;
     v_quote.duty := 0;
     v_quote.total := v_quote.subtotal - v_quote.discount + v_quote.shipping + v_quote.duty;
     v_quote.tax := coalesce(private.round_money(

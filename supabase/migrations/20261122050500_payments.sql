@@ -958,6 +958,50 @@ comment on table private.webhook_events is
 'Verified notices of gateways, as received. payment_id is null when no payment has their '
 'reference.';
 
+create or replace function private.named_payments(
+    gateway text, payment_references text [], tokens text []
+)
+returns uuid []
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    -- Each look-up by itself: whatever is known of how the tables are filled, an index finds a row
+    -- by all its columns, and never all payments of a gateway.
+    return (
+        select array_agg(distinct k.id) filter (where k.id is not null)
+        from (
+            select u.id
+            from unnest(named_payments.payment_references) as g (reference)
+            cross join lateral (
+                values
+                ((
+                    select p.id from public.payments as p
+                    where p.gateway = named_payments.gateway and p.reference = g.reference
+                )),
+                ((
+                    select p.id from public.payments as p
+                    where p.gateway = named_payments.gateway
+                        and p.gateway_transaction_id = g.reference
+                )),
+                ((
+                    select p.id from public.payments as p
+                    where p.gateway = named_payments.gateway and p.gateway_session = g.reference
+                ))
+            ) as u (id)
+            union all
+            select t.payment_id
+            from unnest(named_payments.tokens) as w (webhook_token)
+            inner join private.payment_tokens as t on w.webhook_token = t.webhook_token
+            where (
+                select p.gateway from public.payments as p where p.id = t.payment_id
+            ) = named_payments.gateway
+        ) as k
+    );
+end
+$$;
+
 create or replace function service.webhook_secrets(
     gateway text, "references" text [], tokens text [] default '{}'
 )
@@ -970,32 +1014,15 @@ as $$
     select
         coalesce(
             jsonb_agg(
-                jsonb_build_object('payment_id', p.id, 'webhook_token', t.webhook_token)
+                jsonb_build_object('payment_id', t.payment_id, 'webhook_token', t.webhook_token)
             ), '[]'
         )
-    from public.payments as p
-    inner join private.payment_tokens as t on p.id = t.payment_id
-    where p.gateway = webhook_secrets.gateway
-        and p.id in (
-            select r.id
-            from public.payments as r
-            where r.gateway = webhook_secrets.gateway
-                and r.reference = any(webhook_secrets."references")
-            union all
-            select r.id
-            from public.payments as r
-            where r.gateway = webhook_secrets.gateway
-                and r.gateway_transaction_id = any(webhook_secrets."references")
-            union all
-            select r.id
-            from public.payments as r
-            where r.gateway = webhook_secrets.gateway
-                and r.gateway_session = any(webhook_secrets."references")
-            union all
-            select k.payment_id
-            from private.payment_tokens as k
-            where k.webhook_token = any(webhook_secrets.tokens)
+    from private.payment_tokens as t
+    where t.payment_id = any(
+        private.named_payments(
+            webhook_secrets.gateway, webhook_secrets."references", webhook_secrets.tokens
         )
+    )
 $$;
 
 create or replace function service.record_webhook_events(events jsonb)
@@ -1031,36 +1058,11 @@ begin
                 f.payments, case when r.id is not null then array[r.payment_id] end
             ) as payments
         from noticed as n
-        -- Each look-up by itself: whatever is known of how the tables are filled, an index finds
-        -- a row by all its columns, and never all payments of a gateway.
         cross join lateral (
-            select array_agg(distinct k.id) filter (where k.id is not null) as payments
-            from (
-                select u.id
-                from unnest(n.payment_references) as g (reference)
-                cross join lateral (
-                    values
-                    ((
-                        select p.id from public.payments as p
-                        where p.gateway = n.gateway and p.reference = g.reference
-                    )),
-                    ((
-                        select p.id from public.payments as p
-                        where p.gateway = n.gateway and p.gateway_transaction_id = g.reference
-                    )),
-                    ((
-                        select p.id from public.payments as p
-                        where p.gateway = n.gateway and p.gateway_session = g.reference
-                    ))
-                ) as u (id)
-                union all
-                select t.payment_id
-                from private.payment_tokens as t
-                where t.webhook_token = n.webhook_token
-                    and (
-                        select p.gateway from public.payments as p where p.id = t.payment_id
-                    ) = n.gateway
-            ) as k
+            select
+                private.named_payments(
+                    n.gateway, n.payment_references, array_remove(array[n.webhook_token], null)
+                ) as payments
         ) as f
         left join lateral (
             select q.id, q.payment_id
@@ -1225,6 +1227,7 @@ begin
 end
 $$;
 
+revoke all on function private.named_payments(text, text [], text []) from public;
 revoke all on function service.webhook_secrets(text, text [], text []) from public;
 revoke all on function service.record_webhook_events(jsonb) from public;
 revoke all on function service.begin_webhook_event(uuid) from public;
@@ -1234,6 +1237,8 @@ grant execute on function service.record_webhook_events(jsonb) to mallgram_servi
 grant execute on function service.begin_webhook_event(uuid) to mallgram_service;
 grant execute on function service.record_webhook_handled(uuid, text, text) to mallgram_service;
 
+comment on function private.named_payments(text, text [], text []) is
+'The gateway''s payments with these references, ours or its own, or tokens; null if there is none.';
 comment on function service.webhook_secrets(text, text [], text []) is
 '[{payment_id, webhook_token}] of the gateway''s payments with these references or tokens. Definer '
 'because tokens are closed to everyone.';
@@ -3502,7 +3507,8 @@ language plpgsql
 stable
 security definer
 set search_path = ''
-set plan_cache_mode = 'force_generic_plan'
+-- Planned for the status that is asked for: the open ones have an index of their own.
+set plan_cache_mode = 'force_custom_plan'
 as $$
 declare
     v_cursor jsonb;
@@ -3521,35 +3527,22 @@ begin
         v_after_at := to_timestamp((v_cursor ->> 'k')::numeric);
         v_after_id := (v_cursor ->> 'i')::uuid;
     end if;
-    -- The oldest first: what has waited longest. The open ones have an index of their own; each row
-    -- is made once, for the page alone.
-    if exceptions.status = 'open' then
-        return query
-        select shown.*
-        from (
-            select e as entry
-            from private.payment_exceptions as e
-            where e.resolved_at is null
-                and (e.created_at, e.id) > (v_after_at, v_after_id)
-            order by e.created_at, e.id
-            limit exceptions.page_size
-        ) as page
-        cross join lateral private.exception_as_row(page.entry) as shown
-        order by shown.created_at, shown.id;
-    else
-        return query
-        select shown.*
-        from (
-            select e as entry
-            from private.payment_exceptions as e
-            where (exceptions.status = 'all' or e.resolved_at is not null)
-                and (e.created_at, e.id) > (v_after_at, v_after_id)
-            order by e.created_at, e.id
-            limit exceptions.page_size
-        ) as page
-        cross join lateral private.exception_as_row(page.entry) as shown
-        order by shown.created_at, shown.id;
-    end if;
+    -- The oldest first: what has waited longest; each row is made once, for the page alone.
+    return query
+    select shown.*
+    from (
+        select e as entry
+        from private.payment_exceptions as e
+        where (
+            exceptions.status = 'all'
+            or (e.resolved_at is null) = (exceptions.status = 'open')
+        )
+        and (e.created_at, e.id) > (v_after_at, v_after_id)
+        order by e.created_at, e.id
+        limit exceptions.page_size
+    ) as page
+    cross join lateral private.exception_as_row(page.entry) as shown
+    order by shown.created_at, shown.id;
 end
 $$;
 
@@ -3967,8 +3960,9 @@ values
 ),
 (
     'sync_waiting',
-    'A sync would change a large part of the catalogue and waits for a decision.',
-    'Une synchronisation changerait une grande partie du catalogue et attend une décision.',
+    'A sync would change a large part of the catalogue and waits: approve or discard it.',
+    'Une synchronisation changerait une grande partie du catalogue et attend : approuvez-la ou '
+    'écartez-la.',
     '{dismiss}'
 ),
 (

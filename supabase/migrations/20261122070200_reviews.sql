@@ -33,6 +33,7 @@ create table public.product_reviews (
     moderated_at timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
+    constraint product_reviews_user_id_listing_id_key unique (user_id, listing_id),
     constraint product_reviews_order_item_id_key unique (order_item_id),
     constraint product_reviews_points_at_one_product
     check (num_nonnulls(product_id, retailer_product_id) = 1),
@@ -68,7 +69,6 @@ create index product_reviews_listing_id_created_at_approved_idx
 on public.product_reviews (listing_id, created_at desc, id desc) where status = 'approved';
 create index product_reviews_status_updated_at_idx
 on public.product_reviews (status, updated_at, id);
-create index product_reviews_user_id_idx on public.product_reviews (user_id);
 create index product_reviews_product_id_idx on public.product_reviews (product_id);
 create index product_reviews_retailer_product_id_idx
 on public.product_reviews (retailer_product_id);
@@ -79,8 +79,10 @@ before update on public.product_reviews
 for each row execute function public.update_updated_at_column();
 
 comment on table public.product_reviews is
-'What buyers say of goods that were delivered to them, one a line of an order. Shown once an admin '
-'approved it.';
+'What buyers say of goods that were delivered to them, one a buyer and product. Shown once an '
+'admin approved it.';
+comment on column public.product_reviews.order_item_id is
+'The delivered line that it was last written for.';
 comment on column public.product_reviews.author_name is
 'First name as it was when the review was written; null = a customer without one.';
 comment on column public.product_reviews.note is
@@ -161,8 +163,15 @@ after delete on public.product_ratings
 referencing old table as changed
 for each statement execute function private.tg__note_catalogue_change();
 
-create policy select_all on public.product_ratings for select to anon, authenticated using (true);
-comment on policy select_all on public.product_ratings is 'Ratings are public.';
+create policy select_listed on public.product_ratings
+for select to anon, authenticated
+using (
+    exists (select from public.products as p where p.id = product_id)
+    or exists (select from public.products_retailer as r where r.id = retailer_product_id)
+);
+
+comment on policy select_listed on public.product_ratings is
+'Ratings are public, of the goods that the reader sees.';
 
 grant select on public.product_ratings to anon, authenticated, service_role;
 
@@ -367,8 +376,9 @@ begin
         nullif(left(split_part(btrim(u.full_name), ' ', 1), 60), '')
     from public.users as u
     where u.id = v_user_id
-    on conflict on constraint product_reviews_order_item_id_key do update
-    set rating = excluded.rating,
+    on conflict on constraint product_reviews_user_id_listing_id_key do update
+    set order_item_id = excluded.order_item_id,
+        rating = excluded.rating,
         title = excluded.title,
         body = excluded.body,
         language = excluded.language,
@@ -381,7 +391,8 @@ begin
         is distinct from (excluded.rating, excluded.title, excluded.body, excluded.language);
     select r.* into strict v_review
     from public.product_reviews as r
-    where r.order_item_id = v_item.id;
+    where r.user_id = v_user_id
+        and r.listing_id = coalesce(v_item.product_id, v_item.retailer_product_id);
     return private.review_as_row(
         v_review, true, 'own', extract(epoch from v_review.created_at)
     );
@@ -484,10 +495,11 @@ grant execute on function public.delete_review(uuid) to authenticated;
 grant execute on function public.my_reviews() to authenticated;
 
 comment on function public.write_review(uuid, integer, text, text, text) is
-'Reviews a line of the caller''s delivered order with 1 to 5 stars, or changes the review that is '
-'there; others see it once an admin approved it. Errors: authentication_required, review_invalid '
-'(details name the field), language_unknown, card_number_refused, order_item_not_found, '
-'review_not_delivered, rate_limit_exceeded.';
+'Reviews the product in a line of the caller''s delivered order with 1 to 5 stars, or changes the '
+'caller''s review of it, whichever line or variant that was for; others see it once an admin '
+'approved it. Errors: authentication_required, review_invalid (details name the field), '
+'language_unknown, card_number_refused, order_item_not_found, review_not_delivered, '
+'rate_limit_exceeded.';
 comment on function public.delete_review(uuid) is
 'Takes the caller''s own review away, if it is there. Error: authentication_required.';
 comment on function public.my_reviews() is
@@ -516,26 +528,52 @@ begin
     if find_reviews.cursor is not null then
         v_cursor := private.read_cursor(find_reviews.cursor, v_sort);
     end if;
+    if v_sort = 'newest' then
+        return query
+        select w.*
+        from (
+            select r as review
+            from public.product_reviews as r
+            where r.listing_id = find_reviews.product_id
+                and r.status = 'approved'
+                and (
+                    v_cursor is null
+                    or (r.created_at, r.id)
+                    < (to_timestamp((v_cursor ->> 'k')::numeric), (v_cursor ->> 'i')::uuid)
+                )
+            order by r.created_at desc, r.id desc
+            limit find_reviews.page_size
+        ) as p
+        cross join lateral private.review_as_row(
+            p.review, false, v_sort, extract(epoch from (p.review).created_at)
+        ) as w
+        order by (p.review).created_at desc, (p.review).id desc;
+        return;
+    end if;
     -- One descending key for each sort: stars stand above every moment.
     return query
-    select (private.review_as_row(r, false, v_sort, k.sort_key)).*
-    from public.product_reviews as r
-    cross join lateral (
-        select
-            extract(epoch from r.created_at) + case v_sort
-                when 'highest' then r.rating * 1e11
-                when 'lowest' then (5 - r.rating) * 1e11
-                else 0
-            end as sort_key
-    ) as k
-    where r.listing_id = find_reviews.product_id
-        and r.status = 'approved'
-        and (
-            v_cursor is null
-            or (k.sort_key, r.id) < ((v_cursor ->> 'k')::numeric, (v_cursor ->> 'i')::uuid)
-        )
-    order by k.sort_key desc, r.id desc
-    limit find_reviews.page_size;
+    select w.*
+    from (
+        select r as review, k.sort_key
+        from public.product_reviews as r
+        cross join lateral (
+            select
+                extract(epoch from r.created_at) + case v_sort
+                    when 'highest' then r.rating
+                    else 5 - r.rating
+                end * 1e11 as sort_key
+        ) as k
+        where r.listing_id = find_reviews.product_id
+            and r.status = 'approved'
+            and (
+                v_cursor is null
+                or (k.sort_key, r.id) < ((v_cursor ->> 'k')::numeric, (v_cursor ->> 'i')::uuid)
+            )
+        order by k.sort_key desc, r.id desc
+        limit find_reviews.page_size
+    ) as p
+    cross join lateral private.review_as_row(p.review, false, v_sort, p.sort_key) as w
+    order by p.sort_key desc, (p.review).id desc;
 end
 $$;
 

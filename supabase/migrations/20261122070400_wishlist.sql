@@ -295,7 +295,26 @@ begin
 end
 $$;
 
+create or replace function private.tg_product_prices__emit_freed()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    if exists (
+        select
+        from public.wishlist_items as w
+        where w.listing_id = new.listing_id and w.notified_at is null
+    ) then
+        perform private.emit('announce_stock', jsonb_build_object('listing_id', new.listing_id));
+    end if;
+    return null;
+end
+$$;
+
 revoke all on function private.tg_product_stock__emit_restocked() from public;
+revoke all on function private.tg_product_prices__emit_freed() from public;
 revoke all on function private.tg_products__emit_relisted() from public;
 
 comment on function private.tg_product_stock__emit_restocked() is
@@ -304,6 +323,15 @@ comment on function private.tg_product_stock__emit_restocked() is
 comment on function private.tg_products__emit_relisted() is
 'Trigger: a product that had left the shop is on sale again, and somebody waits for it. Definer '
 'because wishes and the outbox are closed to whoever changes products.';
+
+comment on function private.tg_product_prices__emit_freed() is
+'Trigger: a product whose price was held is for sale again, and somebody waits for it. Definer '
+'because wishes and the outbox are closed to whoever makes prices.';
+
+create trigger product_prices_95_emit_freed
+after update of is_held on public.product_prices
+for each row when (old.is_held and not new.is_held and new.is_listed)
+execute function private.tg_product_prices__emit_freed();
 
 create trigger product_stock_90_emit_restocked_new
 after insert on public.product_stock
@@ -343,7 +371,9 @@ begin
         from public.wishlist_items as w
         inner join public.users as u on w.user_id = u.id
         inner join public.product_prices as pp
-            on w.listing_id = pp.listing_id and pp.country = coalesce(u.country, 'ZA')
+            on w.listing_id = pp.listing_id
+                and pp.country = coalesce(u.country, 'ZA')
+                and pp.is_listed
         where w.listing_id = announce_stock.listing_id and w.notified_at is null
         order by w.created_at
         limit announce_stock.batch
@@ -403,5 +433,5 @@ grant execute on function service.announce_stock(uuid, integer) to mallgram_serv
 comment on function service.announce_stock(uuid, integer) is
 'Tells the next batch of people who wait for a listing that it is there again, by a message and a '
 'mail each, and asks for the batch after it: {announced}. Nothing when it is out of stock again; '
-'whoever lives where it is not sold keeps waiting. Definer because wishes, messages and mails are '
-'closed to the service.';
+'whoever lives where it is not sold, or its price is held, keeps waiting. Definer '
+'because wishes, messages and mails are closed to the service.';

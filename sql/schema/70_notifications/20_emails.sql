@@ -159,7 +159,14 @@ as $$
             'currency', pp.currency,
             'minor_unit', c.minor_unit,
             'min_order_quantity', coalesce(w.min_order_quantity, 1),
-            'available', coalesce(s.available, 0)
+            'available', coalesce(s.available, 0),
+            'image', (
+                select m.storage_path
+                from public.product_media as m
+                where m.listing_id = l.listing_id and m.position < 100
+                order by m.position
+                limit 1
+            )
         )
     from public.notifications as n
     inner join public.users as u on n.user_id = u.id

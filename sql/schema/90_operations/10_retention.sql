@@ -52,6 +52,9 @@ begin
         limit apply_retention.batch
     );
     get diagnostics v_searches = row_count;
+    -- What it meant is the same words; what people still search for is embedded anew.
+    delete from private.query_embeddings as e
+    where e.embedded_at < now() - interval '90 days';
 
     delete from private.rate_limits as l
     where l.refilled_at < now() - interval '1 day';
@@ -127,9 +130,9 @@ grant execute on function service.ping() to mallgram_service;
 
 comment on function service.apply_retention(integer) is
 'Forgets what is past its time: keys after 30 days, done work after 7 (dead after 90), bodies of '
-'notices after 180, searches after 90, idle buckets after one. Rows touched: {idempotency_keys, '
-'outbox, webhook_events, searches, rate_limits}. Definer because the tables are closed to the '
-'service.';
+'notices after 180, searches and their vectors after 90, idle buckets after one. Rows touched: '
+'{idempotency_keys, outbox, webhook_events, searches, rate_limits}. Definer because the tables are '
+'closed to the service.';
 comment on function service.ping() is
 '{now, open_outbox}: the database answers, and how many rows of work are due. Definer because the '
 'outbox is closed to the service.';

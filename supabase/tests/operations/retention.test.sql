@@ -2,7 +2,7 @@
 -- of notices after 180, searches after 90, buckets after one.
 begin;
 \ir ../_helpers.psql
-select plan(19);
+select plan(20);
 
 -- given nothing else of these, and of each a row just in time and one just too old
 select tests.make_user('amina');
@@ -46,6 +46,12 @@ insert into private.searches (query, language, results, created_at)
 values ('young', 'en', 0, now() - interval '90 days'),
 ('older', 'en', 0, now() - interval '90 days 1 microsecond'),
 ('oldest', 'fr', 3, now() - interval '10 years');
+insert into private.query_embeddings (query, embedding, model, embedded_at)
+select q.query, ('[' || repeat('0,', 383) || '1]')::extensions.halfvec(384), 'model', q.embedded_at
+from (
+    values ('young', now() - interval '90 days'),
+        ('older', now() - interval '90 days 1 microsecond')
+) as q (query, embedded_at);
 
 insert into private.rate_limits (action, subject, tokens, refilled_at)
 values
@@ -149,9 +155,13 @@ select set_eq(
        where p.oid = 'service.apply_retention(integer)'::regprocedure $$,
     array[
         'private.idempotency_keys', 'private.outbox', 'private.webhook_events',
-        'private.searches', 'private.rate_limits'
+        'private.searches', 'private.query_embeddings', 'private.rate_limits'
     ],
-    'retention touches five tables and no table of the shop'
+    'retention touches six tables and no table of the shop'
+);
+select results_eq(
+    $$select q.query from private.query_embeddings as q where q.model = 'model'$$,
+    $$values ('young')$$, 'what a search meant is forgotten with it'
 );
 
 -- Ping --------------------------------------------------------------------------------------------
