@@ -480,6 +480,7 @@ set search_path = ''
 -- One listing or five thousand: a plan that is made for the other is quadratic.
 set plan_cache_mode = 'force_custom_plan'
 set enable_nestloop = on
+set jit = 'off'
 as $$
 declare
     v_channels public.product_channel [];
@@ -1085,6 +1086,7 @@ set search_path = ''
 -- One listing or five thousand, in tables that nobody has counted yet: no plan may compare each
 -- with each. (No plan_cache_mode: the rows' triggers would be planned anew for every row.)
 set enable_nestloop = off
+set jit = 'off'
 as $$
 declare
     v_prices private.rule_price [];

@@ -1978,6 +1978,42 @@ as $$
     select nullif(substring(image_key.url from '([^/]+?)(?:_\d+x\d+)?\.[a-zA-Z]+(?:[?_].*)?$'), '')
 $$;
 
+create or replace function private.note_freight(run_id uuid)
+returns void
+language plpgsql
+set search_path = ''
+set jit = 'off'
+as $$
+declare
+    v_platform text := (
+        select r.platform from private.sync_runs as r where r.id = note_freight.run_id
+    );
+begin
+    insert into private.supplier_freight as f (
+        platform, external_id, country, fee, currency, min_days, max_days
+    )
+    select
+        v_platform, s.external_id, q.country, q.fee, coalesce(q.currency, s.currency),
+        q.min_days, q.max_days
+    from private.staged_products as s
+    cross join lateral jsonb_to_recordset(s.freight) as q (
+        country text, fee numeric, currency text, min_days smallint, max_days smallint
+    )
+    where s.run_id = note_freight.run_id
+        -- A fee in a currency that the shop does not know is not known.
+        and exists (
+            select from public.currencies as k where k.code = coalesce(q.currency, s.currency)
+        )
+        and exists (select from public.countries as n where n.code = q.country)
+    on conflict on constraint supplier_freight_pkey do update
+    set fee = excluded.fee,
+        currency = excluded.currency,
+        min_days = excluded.min_days,
+        max_days = excluded.max_days,
+        asked_at = excluded.asked_at;
+end
+$$;
+
 create or replace function private.prepare_judgement(run_id uuid)
 returns void
 language plpgsql
@@ -2014,28 +2050,7 @@ begin
     where p.leaf ~ '^[[:graph:]]{1,100}$'
     order by p.leaf, p.parent nulls last
     on conflict on constraint supplier_categories_pkey do nothing;
-    insert into private.supplier_freight as f (
-        platform, external_id, country, fee, currency, min_days, max_days
-    )
-    select
-        v_run.platform, s.external_id, q.country, q.fee, coalesce(q.currency, s.currency),
-        q.min_days, q.max_days
-    from private.staged_products as s
-    cross join lateral jsonb_to_recordset(s.freight) as q (
-        country text, fee numeric, currency text, min_days smallint, max_days smallint
-    )
-    where s.run_id = v_run.id
-        -- A fee in a currency that the shop does not know is not known.
-        and exists (
-            select from public.currencies as k where k.code = coalesce(q.currency, s.currency)
-        )
-        and exists (select from public.countries as n where n.code = q.country)
-    on conflict on constraint supplier_freight_pkey do update
-    set fee = excluded.fee,
-        currency = excluded.currency,
-        min_days = excluded.min_days,
-        max_days = excluded.max_days,
-        asked_at = excluded.asked_at;
+    perform private.note_freight(v_run.id);
     -- Thousands of rows since anybody counted: what follows is planned with true numbers.
     analyze private.staged_products, private.sync_items, private.supplier_freight;
 end
@@ -2460,6 +2475,7 @@ end
 $$;
 
 revoke all on function private.image_key(text) from public;
+revoke all on function private.note_freight(uuid) from public;
 revoke all on function private.prepare_judgement(uuid) from public;
 revoke all on function private.judge_sync(uuid, text, integer) from public;
 revoke all on function private.fold_duplicates(uuid) from public;
@@ -2470,6 +2486,8 @@ grant execute on function service.decide_sync(uuid) to mallgram_service;
 
 comment on function private.image_key(text) is
 'The name of a picture''s file without its size, the same on every mirror of the supplier.';
+comment on function private.note_freight(uuid) is
+'Keeps what a run was told of freights, for those goods that it is not asked for next time.';
 comment on function private.prepare_judgement(uuid) is
 'Leaves one row of each good that was staged twice, notes new categories and freights, and counts.';
 comment on function private.judge_sync(uuid, text, integer) is
@@ -2489,9 +2507,10 @@ comment on function service.decide_sync(uuid) is
 'read or judged, waiting when it would change too much, which the admins are told. Definer because '
 'the tables are closed to the service.';
 
--- 37_supply/62_take_in.sql
--- The second half of a run: what was found good is taken in, a batch a transaction, in the order of
--- the suppliers' ids. Every statement writes only what differs, so a second run writes nothing.
+-- 37_supply/61_changes.sql
+-- What of a batch is not in the shop as the supplier has it. Each of these is planned anew for the
+-- stretch of goods that it is asked for; the statements that write what they find are not, for the
+-- checks of foreign keys are planned like the statement that makes them, once a row.
 
 create type private.sync_batch as (
     run_id uuid,
@@ -2504,36 +2523,22 @@ create type private.sync_batch as (
 comment on type private.sync_batch is
 'A stretch of a run''s goods, by external id: after the one, up to and with the other.';
 
-create or replace function private.take_in_sellers(batch private.sync_batch)
-returns void
-language plpgsql
+create or replace function private.unknown_stock(platform text)
+returns integer
+language sql
+stable
 set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
-set jit = 'off'
 as $$
-begin
-    insert into public.suppliers as u (platform, external_id, name, seller_rating)
-    select distinct on (s.seller_external_id)
-        batch.platform, s.seller_external_id, s.seller_name, s.seller_rating
-    from private.sync_items as i
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    left join public.suppliers as o
-        on o.platform = batch.platform and s.seller_external_id = o.external_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and s.seller_external_id is not null
-        and (o.id is null or (o.name, o.seller_rating) is distinct from (
-            s.seller_name, s.seller_rating::numeric(3, 2)
-        ))
-    order by s.seller_external_id, s.external_id desc
-    on conflict on constraint suppliers_platform_external_id_key do update
-    set name = excluded.name, seller_rating = excluded.seller_rating
-    where (u.name, u.seller_rating) is distinct from (excluded.name, excluded.seller_rating);
-end
+    select nullif(s.unknown_stock, 0)
+    from private.sync_sources as s
+    where s.platform = unknown_stock.platform
 $$;
+
+revoke all on function private.unknown_stock(text) from public;
+
+comment on function private.unknown_stock(text) is
+'Pieces of a good of which the platform does not tell them; null: nothing is assumed, and what was '
+'known before stays, for unknown is not zero.';
 
 create or replace function private.base_margins(batch private.sync_batch)
 returns table (category_id uuid, costs numrange, percent numeric, dollars numeric)
@@ -2589,78 +2594,19 @@ begin
 end
 $$;
 
-create or replace function private.take_in_moves(batch private.sync_batch)
-returns uuid []
+revoke all on function private.base_margins(private.sync_batch) from public;
+
+comment on function private.base_margins(private.sync_batch) is
+'The margin of the base price by category and cost in dollars, for the categories of a batch; '
+'bands do not overlap.';
+
+create or replace function private.lock_changed_products(batch private.sync_batch)
+returns void
 language plpgsql
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
-declare
-    v_moved uuid [];
-    v_supplier_ids uuid [];
-begin
-    select
-        coalesce(array_agg(p.id order by p.id), '{}'), array_agg(u.id order by p.id)
-    into v_moved, v_supplier_ids
-    from private.sync_items as i
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    inner join private.supplier_listings as l on i.listing_id = l.listing_id
-    inner join (
-        select r.id, r.supplier_id from public.products as r
-        union all
-        select w.id, w.supplier_id from public.products_retailer as w
-    ) as p on i.listing_id = p.id
-    left join public.suppliers as u
-        on u.platform = batch.platform and s.seller_external_id = u.external_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and p.supplier_id is distinct from u.id
-        and not 'supplier_id' = any(l.held_columns);
-    if cardinality(v_moved) = 0 then
-        return v_moved;
-    end if;
-    -- A seller is part of a product's key, and whoever writes that shuts out the orders' references
-    -- to it: so their stock comes first, all that the batch will take.
-    perform
-    from public.product_stock as k
-    inner join private.sync_items as i on k.listing_id = i.listing_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-    order by k.listing_id
-    for no key update of k;
-    update public.products as p
-    set supplier_id = m.supplier_id
-    from unnest(v_moved, v_supplier_ids) as m (id, supplier_id)
-    where p.id = m.id;
-    update public.products_retailer as p
-    set supplier_id = m.supplier_id
-    from unnest(v_moved, v_supplier_ids) as m (id, supplier_id)
-    where p.id = m.id;
-    return v_moved;
-end
-$$;
-
-revoke all on function private.take_in_moves(private.sync_batch) from public;
-
-comment on function private.take_in_moves(private.sync_batch) is
-'Goods of a batch that another seller has now: ids of what was written.';
-
-create or replace function private.take_in_retail(batch private.sync_batch)
-returns uuid []
-language plpgsql
-set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
-set jit = 'off'
-set work_mem = '64MB'
-as $$
-declare
-    v_written uuid [];
 begin
     -- Whoever is changing one of these by hand ends first: the next statement sees what they hold.
     perform
@@ -2689,8 +2635,41 @@ begin
         )
     order by p.id
     for no key update of p;
+end
+$$;
+
+revoke all on function private.lock_changed_products(private.sync_batch) from public;
+
+comment on function private.lock_changed_products(private.sync_batch) is
+'Waits for whoever is changing products of a batch by hand, and locks what the batch may change.';
+
+create or replace function private.changed_products(batch private.sync_batch)
+returns table (
+    listing_id uuid,
+    external_id text,
+    supplier_id uuid,
+    category_id uuid,
+    name text,
+    name_fr text,
+    description text,
+    description_fr text,
+    price_mallgram numeric,
+    seller_rating numeric,
+    review_count integer,
+    weight_grams integer,
+    is_active boolean
+)
+language plpgsql
+stable
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+set work_mem = '64MB'
+as $$
+begin
     -- What stands on the shelf already and would not differ is left out before the upsert: even to
     -- look at a row through "on conflict" locks it, and a lock is written down.
+    return query
     with margin as materialized (
         select b.category_id, b.costs, b.percent, b.dollars
         from private.base_margins(batch) as b
@@ -2767,68 +2746,42 @@ begin
             and i.reason is null
             and i.external_id > batch.after
             and i.external_id <= batch.upto
-    ),
-
-    written as (
-        insert into public.products as p (
-            id, external_id, supplier_id, category_id, name, name_fr, description, description_fr,
-            price_mallgram, seller_rating, review_count, weight_grams, is_active
-        )
-        select
-            w.listing_id, w.external_id, w.supplier_id, w.category_id, w.name, w.name_fr,
-            w.description, w.description_fr, w.price_mallgram, w.seller_rating, w.review_count,
-            w.weight_grams, w.is_active
-        from wanted as w
-        where w.price_mallgram is not null
-            and (
-                w.old_id is null
-                or (
-                    w.category_id, w.name, w.name_fr, w.description, w.description_fr,
-                    w.price_mallgram, w.seller_rating, w.review_count, w.weight_grams, w.is_active
-                ) is distinct from (
-                    w.old_category_id, w.old_name, w.old_name_fr, w.old_description,
-                    w.old_description_fr, w.old_price, w.old_rating, w.old_reviews, w.old_weight,
-                    w.old_is_active
-                )
-            )
-        order by w.listing_id
-        on conflict on constraint products_pkey do update
-        set category_id = excluded.category_id,
-            name = excluded.name,
-            name_fr = excluded.name_fr,
-            description = excluded.description,
-            description_fr = excluded.description_fr,
-            price_mallgram = excluded.price_mallgram,
-            seller_rating = excluded.seller_rating,
-            review_count = excluded.review_count,
-            weight_grams = excluded.weight_grams,
-            is_active = excluded.is_active
-        where (
-            p.category_id, p.name, p.name_fr, p.description, p.description_fr, p.price_mallgram,
-            p.seller_rating, p.review_count, p.weight_grams, p.is_active
-        ) is distinct from (
-            excluded.category_id, excluded.name, excluded.name_fr, excluded.description,
-            excluded.description_fr, excluded.price_mallgram, excluded.seller_rating,
-            excluded.review_count, excluded.weight_grams, excluded.is_active
-        )
-        returning p.id
     )
 
-    select coalesce(array_agg(w.id), '{}') into v_written from written as w;
-    return v_written;
+    select
+        w.listing_id, w.external_id, w.supplier_id, w.category_id, w.name, w.name_fr,
+        w.description, w.description_fr, w.price_mallgram, w.seller_rating, w.review_count,
+        w.weight_grams, w.is_active
+    from wanted as w
+    where w.price_mallgram is not null
+        and (
+            w.old_id is null
+            or (
+                w.category_id, w.name, w.name_fr, w.description, w.description_fr,
+                w.price_mallgram, w.seller_rating, w.review_count, w.weight_grams, w.is_active
+            ) is distinct from (
+                w.old_category_id, w.old_name, w.old_name_fr, w.old_description,
+                w.old_description_fr, w.old_price, w.old_rating, w.old_reviews, w.old_weight,
+                w.old_is_active
+            )
+        )
+    order by w.listing_id;
 end
 $$;
 
-create or replace function private.take_in_wholesale(batch private.sync_batch)
-returns uuid []
+revoke all on function private.changed_products(private.sync_batch) from public;
+
+comment on function private.changed_products(private.sync_batch) is
+'Goods of a batch that are not in products as the supplier has them, but for the columns that are '
+'held by hand; without a price of any kind they are left out.';
+
+create or replace function private.lock_changed_wholesale_products(batch private.sync_batch)
+returns void
 language plpgsql
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
-set work_mem = '64MB'
 as $$
-declare
-    v_written uuid [];
 begin
     -- Whoever is changing one of these by hand ends first: the next statement sees what they hold.
     perform
@@ -2860,6 +2813,43 @@ begin
         )
     order by p.id
     for no key update of p;
+end
+$$;
+
+revoke all on function private.lock_changed_wholesale_products(private.sync_batch) from public;
+
+comment on function private.lock_changed_wholesale_products(private.sync_batch) is
+'As lock_changed_products, of products_retailer.';
+
+create or replace function private.changed_wholesale_products(batch private.sync_batch)
+returns table (
+    listing_id uuid,
+    external_id text,
+    supplier_id uuid,
+    category_id uuid,
+    name text,
+    name_fr text,
+    description text,
+    description_fr text,
+    price_mallgram numeric,
+    seller_rating numeric,
+    review_count integer,
+    min_order_quantity integer,
+    order_increment integer,
+    max_order_quantity integer,
+    bulk_min_quantity integer,
+    weight_grams integer,
+    is_active boolean
+)
+language plpgsql
+stable
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+set work_mem = '64MB'
+as $$
+begin
+    return query
     with margin as materialized (
         select b.category_id, b.costs, b.percent, b.dollars
         from private.base_margins(batch) as b
@@ -2948,87 +2938,58 @@ begin
             and i.reason is null
             and i.external_id > batch.after
             and i.external_id <= batch.upto
-    ),
-
-    written as (
-        insert into public.products_retailer as p (
-            id, external_id, supplier_id, category_id, name, name_fr, description, description_fr,
-            price_mallgram, seller_rating, review_count, min_order_quantity, order_increment,
-            max_order_quantity, bulk_min_quantity, weight_grams, is_active
-        )
-        select
-            w.listing_id, w.external_id, w.supplier_id, w.category_id, w.name, w.name_fr,
-            w.description, w.description_fr, w.price_mallgram, w.seller_rating, w.review_count,
-            w.min_order_quantity, w.order_increment,
-            greatest(w.max_order_quantity, w.min_order_quantity),
-            greatest(coalesce(w.old_bulk_minimum, 100), w.min_order_quantity + 1),
-            w.weight_grams, w.is_active
-        from wanted as w
-        where w.price_mallgram is not null
-            and (
-                w.old_id is null
-                or (
-                    w.category_id, w.name, w.name_fr, w.description, w.description_fr,
-                    w.price_mallgram, w.seller_rating, w.review_count, w.min_order_quantity,
-                    w.order_increment, w.weight_grams, w.is_active
-                ) is distinct from (
-                    w.old_category_id, w.old_name, w.old_name_fr, w.old_description,
-                    w.old_description_fr, w.old_price, w.old_rating, w.old_reviews,
-                    w.old_minimum, w.old_increment, w.old_weight, w.old_is_active
-                )
-            )
-        order by w.listing_id
-        on conflict on constraint products_retailer_pkey do update
-        set category_id = excluded.category_id,
-            name = excluded.name,
-            name_fr = excluded.name_fr,
-            description = excluded.description,
-            description_fr = excluded.description_fr,
-            price_mallgram = excluded.price_mallgram,
-            seller_rating = excluded.seller_rating,
-            review_count = excluded.review_count,
-            min_order_quantity = excluded.min_order_quantity,
-            order_increment = excluded.order_increment,
-            max_order_quantity = excluded.max_order_quantity,
-            bulk_min_quantity = excluded.bulk_min_quantity,
-            weight_grams = excluded.weight_grams,
-            is_active = excluded.is_active
-        where (
-            p.category_id, p.name, p.name_fr, p.description, p.description_fr, p.price_mallgram,
-            p.seller_rating, p.review_count, p.min_order_quantity, p.order_increment,
-            p.weight_grams, p.is_active
-        ) is distinct from (
-            excluded.category_id, excluded.name, excluded.name_fr, excluded.description,
-            excluded.description_fr, excluded.price_mallgram, excluded.seller_rating,
-            excluded.review_count, excluded.min_order_quantity, excluded.order_increment,
-            excluded.weight_grams, excluded.is_active
-        )
-        returning p.id
     )
 
-    select coalesce(array_agg(w.id), '{}') into v_written from written as w;
-    return v_written;
+    select
+        w.listing_id, w.external_id, w.supplier_id, w.category_id, w.name, w.name_fr,
+        w.description, w.description_fr, w.price_mallgram, w.seller_rating, w.review_count,
+        w.min_order_quantity, w.order_increment,
+        greatest(w.max_order_quantity, w.min_order_quantity),
+        greatest(coalesce(w.old_bulk_minimum, 100), w.min_order_quantity + 1),
+        w.weight_grams, w.is_active
+    from wanted as w
+    where w.price_mallgram is not null
+        and (
+            w.old_id is null
+            or (
+                w.category_id, w.name, w.name_fr, w.description, w.description_fr,
+                w.price_mallgram, w.seller_rating, w.review_count, w.min_order_quantity,
+                w.order_increment, w.weight_grams, w.is_active
+            ) is distinct from (
+                w.old_category_id, w.old_name, w.old_name_fr, w.old_description,
+                w.old_description_fr, w.old_price, w.old_rating, w.old_reviews,
+                w.old_minimum, w.old_increment, w.old_weight, w.old_is_active
+            )
+        )
+    order by w.listing_id;
 end
 $$;
 
-create or replace function private.take_in_links(batch private.sync_batch)
-returns jsonb
+revoke all on function private.changed_wholesale_products(private.sync_batch) from public;
+
+comment on function private.changed_wholesale_products(private.sync_batch) is
+'As changed_products, beside products_retailer.';
+
+create or replace function private.new_links(batch private.sync_batch)
+returns table (
+    product_id uuid,
+    retailer_product_id uuid,
+    external_id text,
+    held_columns text [],
+    french_at timestamptz
+)
 language plpgsql
+stable
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
-declare
-    v_new integer;
-    v_returned integer;
 begin
-    insert into private.supplier_listings (
-        product_id, retailer_product_id, platform, external_id, held_columns, french_at
-    )
+    return query
     select
         case when batch.channel = 'retail' then i.listing_id end,
         case when batch.channel = 'wholesale' then i.listing_id end,
-        batch.platform, i.external_id,
+        i.external_id,
         -- A product put in by hand and off sale stays off sale.
         case when coalesce(p.is_active, r.is_active) then '{}' else array['is_active'] end,
         case when s.description_fr is not null then now() end
@@ -3045,65 +3006,100 @@ begin
         and num_nonnulls(p.id, r.id) = 1
         and not exists (
             select from private.supplier_listings as l where l.listing_id = i.listing_id
-        )
-    on conflict on constraint supplier_listings_external_id_key do nothing;
-    get diagnostics v_new = row_count;
-    update private.supplier_listings as l
-    set absences = 0,
-        missed_at = null,
-        silences = 0,
-        delisted_at = null,
-        delist_reason = null,
-        french_at = case when s.description_fr is not null then now() else l.french_at end
-    from private.sync_items as i
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and l.listing_id = i.listing_id
-        and (
-            l.absences > 0
-            or l.silences > 0
-            or l.delisted_at is not null
-            or s.description_fr is not null and l.french_at < now() - interval '1 day'
-            or s.description_fr is not null and l.french_at is null
         );
-    get diagnostics v_returned = row_count;
-    return jsonb_build_object('new', v_new, 'seen_again', v_returned);
 end
 $$;
 
-create or replace function private.pieces_to_sell(counted integer, listing_id uuid)
-returns integer
+revoke all on function private.new_links(private.sync_batch) from public;
+
+comment on function private.new_links(private.sync_batch) is
+'Goods of a batch whose products are not linked to them yet.';
+
+create or replace function private.changed_stock(batch private.sync_batch)
+returns table (listing_id uuid, product_id uuid, retailer_product_id uuid, pieces integer)
 language plpgsql
 stable
 set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
 as $$
+declare
+    v_unknown integer := private.unknown_stock(batch.platform);
 begin
-    if pieces_to_sell.counted is null then
-        return null;
-    end if;
+    return query
+    with told as (
+        select
+            l.listing_id, l.product_id, l.retailer_product_id, o.on_hand, o.reserved,
+            coalesce(s.stock, v_unknown) as stock
+        from private.sync_items as i
+        inner join private.staged_products as s
+            on i.run_id = s.run_id and i.external_id = s.external_id
+        inner join private.supplier_listings as l on i.listing_id = l.listing_id
+        left join public.product_stock as o on i.listing_id = o.listing_id
+        where i.run_id = batch.run_id
+            and i.reason is null
+            and i.external_id > batch.after
+            and i.external_id <= batch.upto
+    )
+
+    select t.listing_id, t.product_id, t.retailer_product_id, n.pieces
+    from told as t
     -- Paid for here and still on the supplier's shelf: counted there, and sold all the same.
-    return (
-        select greatest(pieces_to_sell.counted - coalesce(sum(i.quantity), 0), 0)::integer
-        from public.order_items as i
-        inner join public.orders as o on i.order_id = o.id
-        where (
-            i.product_id = pieces_to_sell.listing_id
-            or i.retailer_product_id = pieces_to_sell.listing_id
-        )
-        and o.status = 'paid'
-    );
+    cross join lateral (
+        select
+            coalesce(
+                case
+                    when t.stock is not null
+                        then greatest(t.stock - coalesce(sum(c.quantity)::integer, 0), 0)
+                end,
+                t.on_hand, 0
+            ) as pieces
+        from public.order_items as c
+        inner join public.orders as d on c.order_id = d.id
+        where (c.product_id = t.product_id or c.retailer_product_id = t.retailer_product_id)
+            and d.status = 'paid'
+    ) as n
+    where t.on_hand is distinct from greatest(n.pieces, t.reserved)
+    order by t.listing_id;
 end
 $$;
 
-revoke all on function private.pieces_to_sell(integer, uuid) from public;
+revoke all on function private.changed_stock(private.sync_batch) from public;
 
-comment on function private.pieces_to_sell(integer, uuid) is
-'What the supplier counts of a listing less what is in orders that are paid and not shipped; null '
-'where the supplier does not say.';
+comment on function private.changed_stock(private.sync_batch) is
+'Listings of a batch of which the supplier, less those that are paid and not shipped, has another '
+'number of pieces than the shop; what the supplier does not say stays as it is.';
+
+create or replace function private.lock_stock(batch private.sync_batch)
+returns uuid []
+language plpgsql
+set search_path = ''
+set jit = 'off'
+as $$
+declare
+    v_counted uuid [];
+begin
+    select coalesce(array_agg(distinct c.listing_id), '{}') into v_counted
+    from private.changed_variants(batch) as c;
+    -- Locks in the order that orders take them. Who counts a variant holds its product's row, an
+    -- order as well as the sync.
+    perform
+    from public.product_stock as k
+    where k.listing_id in (
+        select u.id from unnest(v_counted) as u (id)
+        union
+        select c.listing_id from private.changed_stock(batch) as c
+    )
+    order by k.listing_id
+    for no key update of k;
+    return v_counted;
+end
+$$;
+
+revoke all on function private.lock_stock(private.sync_batch) from public;
+
+comment on function private.lock_stock(private.sync_batch) is
+'Locks the stock of what a batch counts anew: ids of the listings of which a variant changes.';
 
 create or replace function private.changed_variants(batch private.sync_batch)
 returns table (
@@ -3194,184 +3190,139 @@ comment on function private.changed_variants(private.sync_batch) is
 'Variants of a batch that are not in the shop as the supplier has them, their pieces less those in '
 'orders that are paid and not shipped; is_gone: on sale here and no longer there.';
 
-create or replace function private.unknown_stock(platform text)
-returns integer
-language sql
-stable
-set search_path = ''
-as $$
-    select nullif(s.unknown_stock, 0)
-    from private.sync_sources as s
-    where s.platform = unknown_stock.platform
-$$;
-
-revoke all on function private.unknown_stock(text) from public;
-
-comment on function private.unknown_stock(text) is
-'Pieces of a good of which the platform does not tell them; null: nothing is assumed, and what was '
-'known before stays, for unknown is not zero.';
-
-create or replace function private.lock_stock(batch private.sync_batch)
-returns uuid []
+create or replace function private.changed_variant_sources(batch private.sync_batch)
+returns table (
+    variant_id uuid,
+    attributes text,
+    cost numeric,
+    bulk_cost numeric,
+    bulk_quantity integer,
+    currency text,
+    image_url text
+)
 language plpgsql
+stable
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
-declare
-    v_unknown integer := private.unknown_stock(batch.platform);
-    v_counted uuid [];
 begin
-    select coalesce(array_agg(distinct c.listing_id), '{}') into v_counted
-    from private.changed_variants(batch) as c;
-    -- Locks in the order that orders take them. Who counts a variant holds its product's row, an
-    -- order as well as the sync.
-    perform
-    from public.product_stock as k
-    inner join private.sync_items as i on k.listing_id = i.listing_id
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and (
-            k.listing_id = any(v_counted)
-            or k.on_hand <> greatest(
-                coalesce(
-                    private.pieces_to_sell(coalesce(s.stock, v_unknown), k.listing_id),
-                    k.on_hand
-                ),
-                k.reserved
-            )
+    -- Read from the JSON once a good, before anything is joined to it.
+    return query
+    with told as materialized (
+        select
+            i.listing_id, w.external_id, coalesce(w.attributes, '') as attributes, w.price,
+            w.bulk_price, w.bulk_quantity, s.currency, w.image_url
+        from private.sync_items as i
+        inner join private.staged_products as s
+            on i.run_id = s.run_id and i.external_id = s.external_id
+        cross join lateral jsonb_to_recordset(s.variants) as w (
+            external_id text, attributes text, price numeric(12, 2), bulk_price numeric(12, 2),
+            bulk_quantity integer, image_url text
         )
-    order by k.listing_id
-    for no key update of k;
-    return v_counted;
+        where i.run_id = batch.run_id
+            and i.reason is null
+            and i.external_id > batch.after
+            and i.external_id <= batch.upto
+    )
+
+    select
+        v.id, t.attributes, t.price, t.bulk_price, t.bulk_quantity, t.currency, t.image_url
+    from told as t
+    inner join public.product_variants as v
+        on t.listing_id = v.listing_id and t.external_id = v.external_id
+    left join private.product_variant_sources as o on v.id = o.variant_id
+    where o.variant_id is null
+        or (o.attributes, o.cost, o.bulk_cost, o.bulk_quantity, o.currency, o.image_url)
+        is distinct from (
+            t.attributes, t.price, t.bulk_price, t.bulk_quantity, t.currency, t.image_url
+        );
 end
 $$;
 
-revoke all on function private.lock_stock(private.sync_batch) from public;
+revoke all on function private.changed_variant_sources(private.sync_batch) from public;
 
-comment on function private.lock_stock(private.sync_batch) is
-'Locks the stock of what a batch counts anew: ids of the listings of which a variant changes.';
+comment on function private.changed_variant_sources(private.sync_batch) is
+'Variants of a batch that cost the shop something else now, or are ordered or shown otherwise.';
 
-create or replace function private.take_in_stock(batch private.sync_batch)
-returns integer
+create or replace function private.changed_costs(batch private.sync_batch)
+returns table (
+    product_id uuid,
+    retailer_product_id uuid,
+    cost numeric,
+    currency text
+)
 language plpgsql
+stable
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
-declare
-    v_unknown integer := private.unknown_stock(batch.platform);
-    v_written integer;
 begin
-    insert into public.product_stock as k (product_id, retailer_product_id, on_hand)
-    select l.product_id, l.retailer_product_id, n.pieces
+    return query
+    select l.product_id, l.retailer_product_id, s.price, s.currency
     from private.sync_items as i
     inner join private.staged_products as s
         on i.run_id = s.run_id and i.external_id = s.external_id
     inner join private.supplier_listings as l on i.listing_id = l.listing_id
-    left join public.product_stock as o on i.listing_id = o.listing_id
-    -- "offset": counted once a listing, not wherever it is named.
-    cross join lateral (
-        select
-            coalesce(
-                private.pieces_to_sell(coalesce(s.stock, v_unknown), l.listing_id), o.on_hand, 0
-            ) as pieces
-        offset 0
-    ) as n
+    left join private.product_costs as o on i.listing_id = o.listing_id
     where i.run_id = batch.run_id
         and i.reason is null
         and i.external_id > batch.after
         and i.external_id <= batch.upto
-        and o.on_hand is distinct from greatest(n.pieces, o.reserved)
-    order by l.listing_id
-    -- What unpaid orders hold stays held.
-    on conflict on constraint product_stock_pkey do update
-    set on_hand = greatest(excluded.on_hand, k.reserved), updated_at = now()
-    where k.on_hand is distinct from greatest(excluded.on_hand, k.reserved);
-    get diagnostics v_written = row_count;
-    return v_written;
+        and (o.cost, o.currency) is distinct from (s.price::numeric(12, 2), s.currency)
+    order by l.listing_id;
 end
 $$;
 
-create or replace function private.take_in_costs(batch private.sync_batch)
-returns uuid []
+revoke all on function private.changed_costs(private.sync_batch) from public;
+
+comment on function private.changed_costs(private.sync_batch) is
+'Goods of a batch whose price at the supplier is not the cost in the shop.';
+
+create or replace function private.changed_freights(batch private.sync_batch)
+returns table (
+    listing_id uuid,
+    country text,
+    is_served boolean,
+    fee numeric,
+    currency text,
+    min_days smallint,
+    max_days smallint
+)
 language plpgsql
+stable
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
-declare
-    v_costs uuid [];
-    v_freights uuid [];
-    v_tiers uuid [];
 begin
-    with written as (
-        insert into private.product_costs as c (product_id, retailer_product_id, cost, currency)
-        select l.product_id, l.retailer_product_id, s.price, s.currency
-        from private.sync_items as i
-        inner join private.staged_products as s
-            on i.run_id = s.run_id and i.external_id = s.external_id
-        inner join private.supplier_listings as l on i.listing_id = l.listing_id
-        left join private.product_costs as o on i.listing_id = o.listing_id
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-            and (o.cost, o.currency) is distinct from (s.price::numeric(12, 2), s.currency)
-        order by l.listing_id
-        on conflict on constraint product_costs_pkey do update
-        set cost = excluded.cost, currency = excluded.currency
-        where (c.cost, c.currency) is distinct from (excluded.cost, excluded.currency)
-        returning c.listing_id
-    )
-
-    select coalesce(array_agg(w.listing_id), '{}') into v_costs from written as w;
-    with written as (
-        insert into private.product_freights as f (
-            listing_id, country, is_served, fee, currency, min_days, max_days
+    return query
+    select
+        i.listing_id, a.country, a.fee is not null, a.fee,
+        case when a.fee is not null then a.currency end, a.min_days,
+        greatest(a.max_days, a.min_days)
+    from private.sync_items as i
+    inner join private.product_costs as c on i.listing_id = c.listing_id
+    inner join private.supplier_freight as a
+        on a.platform = batch.platform and i.external_id = a.external_id
+    left join private.product_freights as o
+        on i.listing_id = o.listing_id and a.country = o.country
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+        and (o.is_served, o.fee, o.min_days, o.max_days) is distinct from (
+            a.fee is not null, a.fee, a.min_days, greatest(a.max_days, a.min_days)
         )
-        select
-            i.listing_id, a.country, a.fee is not null, a.fee,
-            case when a.fee is not null then a.currency end, a.min_days,
-            greatest(a.max_days, a.min_days)
-        from private.sync_items as i
-        inner join private.product_costs as c on i.listing_id = c.listing_id
-        inner join private.supplier_freight as a
-            on a.platform = batch.platform and i.external_id = a.external_id
-        left join private.product_freights as o
-            on i.listing_id = o.listing_id and a.country = o.country
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-            and (o.is_served, o.fee, o.min_days, o.max_days) is distinct from (
-                a.fee is not null, a.fee, a.min_days, greatest(a.max_days, a.min_days)
-            )
-        order by i.listing_id, a.country
-        on conflict on constraint product_freights_pkey do update
-        set is_served = excluded.is_served,
-            fee = excluded.fee,
-            currency = excluded.currency,
-            min_days = excluded.min_days,
-            max_days = excluded.max_days
-        returning f.listing_id
-    )
-
-    select coalesce(array_agg(distinct w.listing_id), '{}') into v_freights from written as w;
-    v_tiers := case
-        when batch.channel = 'wholesale' then private.take_in_tiers(batch) else '{}'
-    end;
-    return array(
-        select distinct c.listing_id
-        from unnest(v_costs || v_freights || v_tiers) as c (listing_id)
-        order by c.listing_id
-    );
+    order by i.listing_id, a.country;
 end
 $$;
+
+revoke all on function private.changed_freights(private.sync_batch) from public;
+
+comment on function private.changed_freights(private.sync_batch) is
+'Freights of a batch by country that are not in the shop as the supplier has them.';
 
 create or replace function private.changed_tiers(batch private.sync_batch)
 returns table (
@@ -3448,11 +3399,350 @@ begin
 end
 $$;
 
-create or replace function private.take_in_tiers(batch private.sync_batch)
+revoke all on function private.changed_tiers(private.sync_batch) from public;
+
+comment on function private.changed_tiers(private.sync_batch) is
+'Wholesale breaks of a batch that are not in the shop as the supplier has them; is_gone: here and '
+'no longer there.';
+
+-- 37_supply/62_take_in.sql
+-- The second half of a run: what was found good is taken in, a batch a transaction, in the order of
+-- the suppliers' ids. Every statement writes only what differs, so a second run writes nothing.
+
+create or replace function private.take_in_sellers(batch private.sync_batch)
+returns void
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+begin
+    insert into public.suppliers as u (platform, external_id, name, seller_rating)
+    select distinct on (s.seller_external_id)
+        batch.platform, s.seller_external_id, s.seller_name, s.seller_rating
+    from private.sync_items as i
+    inner join private.staged_products as s
+        on i.run_id = s.run_id and i.external_id = s.external_id
+    left join public.suppliers as o
+        on o.platform = batch.platform and s.seller_external_id = o.external_id
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+        and s.seller_external_id is not null
+        and (o.id is null or (o.name, o.seller_rating) is distinct from (
+            s.seller_name, s.seller_rating::numeric(3, 2)
+        ))
+    order by s.seller_external_id, s.external_id desc
+    on conflict on constraint suppliers_platform_external_id_key do update
+    set name = excluded.name, seller_rating = excluded.seller_rating
+    where (u.name, u.seller_rating) is distinct from (excluded.name, excluded.seller_rating);
+end
+$$;
+
+create or replace function private.take_in_moves(batch private.sync_batch)
 returns uuid []
 language plpgsql
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+declare
+    v_moved uuid [];
+    v_supplier_ids uuid [];
+begin
+    select
+        coalesce(array_agg(p.id order by p.id), '{}'), array_agg(u.id order by p.id)
+    into v_moved, v_supplier_ids
+    from private.sync_items as i
+    inner join private.staged_products as s
+        on i.run_id = s.run_id and i.external_id = s.external_id
+    inner join private.supplier_listings as l on i.listing_id = l.listing_id
+    inner join (
+        select r.id, r.supplier_id from public.products as r
+        union all
+        select w.id, w.supplier_id from public.products_retailer as w
+    ) as p on i.listing_id = p.id
+    left join public.suppliers as u
+        on u.platform = batch.platform and s.seller_external_id = u.external_id
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+        and p.supplier_id is distinct from u.id
+        and not 'supplier_id' = any(l.held_columns);
+    if cardinality(v_moved) = 0 then
+        return v_moved;
+    end if;
+    -- A seller is part of a product's key, and whoever writes that shuts out the orders' references
+    -- to it: so their stock comes first, all that the batch will take.
+    perform
+    from public.product_stock as k
+    inner join private.sync_items as i on k.listing_id = i.listing_id
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+    order by k.listing_id
+    for no key update of k;
+    update public.products as p
+    set supplier_id = m.supplier_id
+    from unnest(v_moved, v_supplier_ids) as m (id, supplier_id)
+    where p.id = m.id;
+    update public.products_retailer as p
+    set supplier_id = m.supplier_id
+    from unnest(v_moved, v_supplier_ids) as m (id, supplier_id)
+    where p.id = m.id;
+    return v_moved;
+end
+$$;
+
+revoke all on function private.take_in_moves(private.sync_batch) from public;
+
+comment on function private.take_in_moves(private.sync_batch) is
+'Goods of a batch that another seller has now: ids of what was written.';
+
+create or replace function private.take_in_retail(batch private.sync_batch)
+returns uuid []
+language plpgsql
+set search_path = ''
+set jit = 'off'
+as $$
+declare
+    v_written uuid [];
+begin
+    perform private.lock_changed_products(batch);
+    with written as (
+        insert into public.products as p (
+            id, external_id, supplier_id, category_id, name, name_fr, description, description_fr,
+            price_mallgram, seller_rating, review_count, weight_grams, is_active
+        )
+        select
+            c.listing_id, c.external_id, c.supplier_id, c.category_id, c.name, c.name_fr,
+            c.description, c.description_fr, c.price_mallgram, c.seller_rating, c.review_count,
+            c.weight_grams, c.is_active
+        from private.changed_products(batch) as c
+        on conflict on constraint products_pkey do update
+        set category_id = excluded.category_id,
+            name = excluded.name,
+            name_fr = excluded.name_fr,
+            description = excluded.description,
+            description_fr = excluded.description_fr,
+            price_mallgram = excluded.price_mallgram,
+            seller_rating = excluded.seller_rating,
+            review_count = excluded.review_count,
+            weight_grams = excluded.weight_grams,
+            is_active = excluded.is_active
+        where (
+            p.category_id, p.name, p.name_fr, p.description, p.description_fr, p.price_mallgram,
+            p.seller_rating, p.review_count, p.weight_grams, p.is_active
+        ) is distinct from (
+            excluded.category_id, excluded.name, excluded.name_fr, excluded.description,
+            excluded.description_fr, excluded.price_mallgram, excluded.seller_rating,
+            excluded.review_count, excluded.weight_grams, excluded.is_active
+        )
+        returning p.id
+    )
+
+    select coalesce(array_agg(w.id), '{}') into v_written from written as w;
+    return v_written;
+end
+$$;
+
+create or replace function private.take_in_wholesale(batch private.sync_batch)
+returns uuid []
+language plpgsql
+set search_path = ''
+set jit = 'off'
+as $$
+declare
+    v_written uuid [];
+begin
+    perform private.lock_changed_wholesale_products(batch);
+    with written as (
+        insert into public.products_retailer as p (
+            id, external_id, supplier_id, category_id, name, name_fr, description, description_fr,
+            price_mallgram, seller_rating, review_count, min_order_quantity, order_increment,
+            max_order_quantity, bulk_min_quantity, weight_grams, is_active
+        )
+        select
+            c.listing_id, c.external_id, c.supplier_id, c.category_id, c.name, c.name_fr,
+            c.description, c.description_fr, c.price_mallgram, c.seller_rating, c.review_count,
+            c.min_order_quantity, c.order_increment, c.max_order_quantity, c.bulk_min_quantity,
+            c.weight_grams, c.is_active
+        from private.changed_wholesale_products(batch) as c
+        on conflict on constraint products_retailer_pkey do update
+        set category_id = excluded.category_id,
+            name = excluded.name,
+            name_fr = excluded.name_fr,
+            description = excluded.description,
+            description_fr = excluded.description_fr,
+            price_mallgram = excluded.price_mallgram,
+            seller_rating = excluded.seller_rating,
+            review_count = excluded.review_count,
+            min_order_quantity = excluded.min_order_quantity,
+            order_increment = excluded.order_increment,
+            max_order_quantity = excluded.max_order_quantity,
+            bulk_min_quantity = excluded.bulk_min_quantity,
+            weight_grams = excluded.weight_grams,
+            is_active = excluded.is_active
+        where (
+            p.category_id, p.name, p.name_fr, p.description, p.description_fr, p.price_mallgram,
+            p.seller_rating, p.review_count, p.min_order_quantity, p.order_increment,
+            p.weight_grams, p.is_active
+        ) is distinct from (
+            excluded.category_id, excluded.name, excluded.name_fr, excluded.description,
+            excluded.description_fr, excluded.price_mallgram, excluded.seller_rating,
+            excluded.review_count, excluded.min_order_quantity, excluded.order_increment,
+            excluded.weight_grams, excluded.is_active
+        )
+        returning p.id
+    )
+
+    select coalesce(array_agg(w.id), '{}') into v_written from written as w;
+    return v_written;
+end
+$$;
+
+create or replace function private.forget_absences(batch private.sync_batch)
+returns integer
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+declare
+    v_returned integer;
+begin
+    update private.supplier_listings as l
+    set absences = 0,
+        missed_at = null,
+        silences = 0,
+        delisted_at = null,
+        delist_reason = null,
+        french_at = case when s.description_fr is not null then now() else l.french_at end
+    from private.sync_items as i
+    inner join private.staged_products as s
+        on i.run_id = s.run_id and i.external_id = s.external_id
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+        and l.listing_id = i.listing_id
+        and (
+            l.absences > 0
+            or l.silences > 0
+            or l.delisted_at is not null
+            or s.description_fr is not null and l.french_at < now() - interval '1 day'
+            or s.description_fr is not null and l.french_at is null
+        );
+    get diagnostics v_returned = row_count;
+    return v_returned;
+end
+$$;
+
+revoke all on function private.forget_absences(private.sync_batch) from public;
+
+comment on function private.forget_absences(private.sync_batch) is
+'Goods of a batch that had been missed are there again: how many rows were written.';
+
+create or replace function private.take_in_links(batch private.sync_batch)
+returns jsonb
+language plpgsql
+set search_path = ''
+set jit = 'off'
+as $$
+declare
+    v_new integer;
+begin
+    insert into private.supplier_listings (
+        product_id, retailer_product_id, platform, external_id, held_columns, french_at
+    )
+    select
+        n.product_id, n.retailer_product_id, batch.platform, n.external_id, n.held_columns,
+        n.french_at
+    from private.new_links(batch) as n
+    on conflict on constraint supplier_listings_external_id_key do nothing;
+    get diagnostics v_new = row_count;
+    return jsonb_build_object('new', v_new, 'seen_again', private.forget_absences(batch));
+end
+$$;
+
+create or replace function private.take_in_stock(batch private.sync_batch)
+returns integer
+language plpgsql
+set search_path = ''
+set jit = 'off'
+as $$
+declare
+    v_written integer;
+begin
+    insert into public.product_stock as k (product_id, retailer_product_id, on_hand)
+    select c.product_id, c.retailer_product_id, c.pieces
+    from private.changed_stock(batch) as c
+    -- What unpaid orders hold stays held.
+    on conflict on constraint product_stock_pkey do update
+    set on_hand = greatest(excluded.on_hand, k.reserved), updated_at = now()
+    where k.on_hand is distinct from greatest(excluded.on_hand, k.reserved);
+    get diagnostics v_written = row_count;
+    return v_written;
+end
+$$;
+
+create or replace function private.take_in_costs(batch private.sync_batch)
+returns uuid []
+language plpgsql
+set search_path = ''
+set jit = 'off'
+as $$
+declare
+    v_costs uuid [];
+    v_freights uuid [];
+    v_tiers uuid [];
+begin
+    with written as (
+        insert into private.product_costs as c (product_id, retailer_product_id, cost, currency)
+        select n.product_id, n.retailer_product_id, n.cost, n.currency
+        from private.changed_costs(batch) as n
+        on conflict on constraint product_costs_pkey do update
+        set cost = excluded.cost, currency = excluded.currency
+        where (c.cost, c.currency) is distinct from (excluded.cost, excluded.currency)
+        returning c.listing_id
+    )
+
+    select coalesce(array_agg(w.listing_id), '{}') into v_costs from written as w;
+    with written as (
+        insert into private.product_freights as f (
+            listing_id, country, is_served, fee, currency, min_days, max_days
+        )
+        select
+            n.listing_id, n.country, n.is_served, n.fee, n.currency, n.min_days, n.max_days
+        from private.changed_freights(batch) as n
+        on conflict on constraint product_freights_pkey do update
+        set is_served = excluded.is_served,
+            fee = excluded.fee,
+            currency = excluded.currency,
+            min_days = excluded.min_days,
+            max_days = excluded.max_days
+        returning f.listing_id
+    )
+
+    select coalesce(array_agg(distinct w.listing_id), '{}') into v_freights from written as w;
+    v_tiers := case
+        when batch.channel = 'wholesale' then private.take_in_tiers(batch) else '{}'
+    end;
+    return array(
+        select distinct c.listing_id
+        from unnest(v_costs || v_freights || v_tiers) as c (listing_id)
+        order by c.listing_id
+    );
+end
+$$;
+
+create or replace function private.take_in_tiers(batch private.sync_batch)
+returns uuid []
+language plpgsql
+set search_path = ''
 set jit = 'off'
 as $$
 declare
@@ -3489,7 +3779,6 @@ create or replace function private.take_in_variants(
 returns integer
 language plpgsql
 set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
 declare
@@ -3504,7 +3793,8 @@ begin
         c.product_id, c.retailer_product_id, c.external_id, c.place, c.options, c.price_ratio,
         c.on_hand, true
     from private.changed_variants(batch) as c
-    where not c.is_gone and c.listing_id = any(take_in_variants.listing_ids)
+    where not c.is_gone
+        and c.listing_id in (select u.id from unnest(take_in_variants.listing_ids) as u (id))
     order by c.listing_id, c.place
     on conflict on constraint product_variants_external_id_key do update
     set position = excluded.position,
@@ -3517,41 +3807,15 @@ begin
     set is_active = false
     from private.changed_variants(batch) as c
     where c.is_gone
-        and c.listing_id = any(take_in_variants.listing_ids)
+        and c.listing_id in (select u.id from unnest(take_in_variants.listing_ids) as u (id))
         and c.variant_id = v.id;
     get diagnostics v_gone = row_count;
-    -- Read from the JSON once a good, before anything is joined to it.
-    with told as materialized (
-        select
-            i.listing_id, w.external_id, coalesce(w.attributes, '') as attributes, w.price,
-            w.bulk_price, w.bulk_quantity, s.currency, w.image_url
-        from private.sync_items as i
-        inner join private.staged_products as s
-            on i.run_id = s.run_id and i.external_id = s.external_id
-        cross join lateral jsonb_to_recordset(s.variants) as w (
-            external_id text, attributes text, price numeric(12, 2), bulk_price numeric(12, 2),
-            bulk_quantity integer, image_url text
-        )
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-    )
-
     insert into private.product_variant_sources as k (
         variant_id, attributes, cost, bulk_cost, bulk_quantity, currency, image_url
     )
     select
-        v.id, t.attributes, t.price, t.bulk_price, t.bulk_quantity, t.currency, t.image_url
-    from told as t
-    inner join public.product_variants as v
-        on t.listing_id = v.listing_id and t.external_id = v.external_id
-    left join private.product_variant_sources as o on v.id = o.variant_id
-    where o.variant_id is null
-        or (o.attributes, o.cost, o.bulk_cost, o.bulk_quantity, o.currency, o.image_url)
-        is distinct from (
-            t.attributes, t.price, t.bulk_price, t.bulk_quantity, t.currency, t.image_url
-        )
+        c.variant_id, c.attributes, c.cost, c.bulk_cost, c.bulk_quantity, c.currency, c.image_url
+    from private.changed_variant_sources(batch) as c
     on conflict on constraint product_variant_sources_pkey do update
     set attributes = excluded.attributes,
         cost = excluded.cost,
@@ -3568,6 +3832,7 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = ''
+set jit = 'off'
 as $$
 declare
     v_run private.sync_runs;
@@ -3733,13 +3998,11 @@ $$;
 
 revoke all on function private.next_batch_limit(integer, integer) from public;
 revoke all on function private.take_in_sellers(private.sync_batch) from public;
-revoke all on function private.base_margins(private.sync_batch) from public;
 revoke all on function private.take_in_retail(private.sync_batch) from public;
 revoke all on function private.take_in_wholesale(private.sync_batch) from public;
 revoke all on function private.take_in_links(private.sync_batch) from public;
 revoke all on function private.take_in_stock(private.sync_batch) from public;
 revoke all on function private.take_in_costs(private.sync_batch) from public;
-revoke all on function private.changed_tiers(private.sync_batch) from public;
 revoke all on function private.take_in_tiers(private.sync_batch) from public;
 revoke all on function private.take_in_variants(private.sync_batch, uuid []) from public;
 revoke all on function private.add_counts(jsonb, jsonb) from public;
@@ -3748,9 +4011,6 @@ grant execute on function service.apply_sync(uuid, integer) to mallgram_service;
 
 comment on function private.take_in_sellers(private.sync_batch) is
 'Sellers of a batch, as the supplier names and rates them.';
-comment on function private.base_margins(private.sync_batch) is
-'The margin of the base price by category and cost in dollars, for the categories of a batch; '
-'bands do not overlap.';
 comment on function private.take_in_retail(private.sync_batch) is
 'Goods of a batch into products, all but the columns that are held by hand: ids of what was '
 'written.';
@@ -3763,9 +4023,6 @@ comment on function private.take_in_stock(private.sync_batch) is
 'hold; what the supplier does not say stays as it is. How many rows were written.';
 comment on function private.take_in_costs(private.sync_batch) is
 'Cost, freight by country and wholesale breaks: ids of the listings whose price may change.';
-comment on function private.changed_tiers(private.sync_batch) is
-'Wholesale breaks of a batch that are not in the shop as the supplier has them; is_gone: here and '
-'no longer there.';
 comment on function private.take_in_tiers(private.sync_batch) is
 'Wholesale breaks of a batch, unless they are held by hand: ids of the listings that changed.';
 comment on function private.take_in_variants(private.sync_batch, uuid []) is
@@ -4267,11 +4524,47 @@ begin
 end
 $$;
 
-create or replace function private.take_in_pictures(batch private.sync_batch)
+create or replace function private.lose_pictures(batch private.sync_batch)
 returns integer
 language plpgsql
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+declare
+    v_gone integer;
+begin
+    -- A picture that the supplier takes away may be one that nobody may show.
+    with wanted as materialized (
+        select g.listing_id, g.position from private.wanted_pictures(batch) as g
+    )
+
+    update private.supplier_pictures as p
+    set status = 'gone'
+    from private.sync_items as i
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+        and p.listing_id = i.listing_id
+        and p.status <> 'gone'
+        and (p.listing_id, p.position) not in (
+            select w.listing_id, w.position from wanted as w
+        );
+    get diagnostics v_gone = row_count;
+    return v_gone;
+end
+$$;
+
+revoke all on function private.lose_pictures(private.sync_batch) from public;
+
+comment on function private.lose_pictures(private.sync_batch) is
+'Pictures of a batch that the supplier no longer shows are to go: how many.';
+
+create or replace function private.take_in_pictures(batch private.sync_batch)
+returns integer
+language plpgsql
+set search_path = ''
 set jit = 'off'
 as $$
 declare
@@ -4292,24 +4585,7 @@ begin
         next_try_at = now(),
         failure = null;
     get diagnostics v_written = row_count;
-    -- A picture that the supplier takes away may be one that nobody may show.
-    with wanted as materialized (
-        select g.listing_id, g.position from private.wanted_pictures(batch) as g
-    )
-
-    update private.supplier_pictures as p
-    set status = 'gone'
-    from private.sync_items as i
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and p.listing_id = i.listing_id
-        and p.status <> 'gone'
-        and (p.listing_id, p.position) not in (
-            select w.listing_id, w.position from wanted as w
-        );
-    get diagnostics v_gone = row_count;
+    v_gone := private.lose_pictures(batch);
     -- One job at a time copies: more of them would stand in the queue before the run's own slices.
     if v_written + v_gone > 0 and not private.is_copying_pictures(1) then
         perform private.emit('copy_pictures', '{}', 'copy_pictures/' || batch.run_id || '/'

@@ -205,6 +205,7 @@ set search_path = ''
 -- One listing or five thousand: a plan that is made for the other is quadratic.
 set plan_cache_mode = 'force_custom_plan'
 set enable_nestloop = on
+set jit = 'off'
 as $$
 declare
     v_channels public.product_channel [];

@@ -5,6 +5,7 @@ set search_path = ''
 -- One listing or five thousand, in tables that nobody has counted yet: no plan may compare each
 -- with each. (No plan_cache_mode: the rows' triggers would be planned anew for every row.)
 set enable_nestloop = off
+set jit = 'off'
 as $$
 declare
     v_prices private.rule_price [];

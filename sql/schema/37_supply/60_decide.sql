@@ -10,6 +10,42 @@ as $$
     select nullif(substring(image_key.url from '([^/]+?)(?:_\d+x\d+)?\.[a-zA-Z]+(?:[?_].*)?$'), '')
 $$;
 
+create or replace function private.note_freight(run_id uuid)
+returns void
+language plpgsql
+set search_path = ''
+set jit = 'off'
+as $$
+declare
+    v_platform text := (
+        select r.platform from private.sync_runs as r where r.id = note_freight.run_id
+    );
+begin
+    insert into private.supplier_freight as f (
+        platform, external_id, country, fee, currency, min_days, max_days
+    )
+    select
+        v_platform, s.external_id, q.country, q.fee, coalesce(q.currency, s.currency),
+        q.min_days, q.max_days
+    from private.staged_products as s
+    cross join lateral jsonb_to_recordset(s.freight) as q (
+        country text, fee numeric, currency text, min_days smallint, max_days smallint
+    )
+    where s.run_id = note_freight.run_id
+        -- A fee in a currency that the shop does not know is not known.
+        and exists (
+            select from public.currencies as k where k.code = coalesce(q.currency, s.currency)
+        )
+        and exists (select from public.countries as n where n.code = q.country)
+    on conflict on constraint supplier_freight_pkey do update
+    set fee = excluded.fee,
+        currency = excluded.currency,
+        min_days = excluded.min_days,
+        max_days = excluded.max_days,
+        asked_at = excluded.asked_at;
+end
+$$;
+
 create or replace function private.prepare_judgement(run_id uuid)
 returns void
 language plpgsql
@@ -46,28 +82,7 @@ begin
     where p.leaf ~ '^[[:graph:]]{1,100}$'
     order by p.leaf, p.parent nulls last
     on conflict on constraint supplier_categories_pkey do nothing;
-    insert into private.supplier_freight as f (
-        platform, external_id, country, fee, currency, min_days, max_days
-    )
-    select
-        v_run.platform, s.external_id, q.country, q.fee, coalesce(q.currency, s.currency),
-        q.min_days, q.max_days
-    from private.staged_products as s
-    cross join lateral jsonb_to_recordset(s.freight) as q (
-        country text, fee numeric, currency text, min_days smallint, max_days smallint
-    )
-    where s.run_id = v_run.id
-        -- A fee in a currency that the shop does not know is not known.
-        and exists (
-            select from public.currencies as k where k.code = coalesce(q.currency, s.currency)
-        )
-        and exists (select from public.countries as n where n.code = q.country)
-    on conflict on constraint supplier_freight_pkey do update
-    set fee = excluded.fee,
-        currency = excluded.currency,
-        min_days = excluded.min_days,
-        max_days = excluded.max_days,
-        asked_at = excluded.asked_at;
+    perform private.note_freight(v_run.id);
     -- Thousands of rows since anybody counted: what follows is planned with true numbers.
     analyze private.staged_products, private.sync_items, private.supplier_freight;
 end
@@ -492,6 +507,7 @@ end
 $$;
 
 revoke all on function private.image_key(text) from public;
+revoke all on function private.note_freight(uuid) from public;
 revoke all on function private.prepare_judgement(uuid) from public;
 revoke all on function private.judge_sync(uuid, text, integer) from public;
 revoke all on function private.fold_duplicates(uuid) from public;
@@ -502,6 +518,8 @@ grant execute on function service.decide_sync(uuid) to mallgram_service;
 
 comment on function private.image_key(text) is
 'The name of a picture''s file without its size, the same on every mirror of the supplier.';
+comment on function private.note_freight(uuid) is
+'Keeps what a run was told of freights, for those goods that it is not asked for next time.';
 comment on function private.prepare_judgement(uuid) is
 'Leaves one row of each good that was staged twice, notes new categories and freights, and counts.';
 comment on function private.judge_sync(uuid, text, integer) is

@@ -1,17 +1,6 @@
 -- The second half of a run: what was found good is taken in, a batch a transaction, in the order of
 -- the suppliers' ids. Every statement writes only what differs, so a second run writes nothing.
 
-create type private.sync_batch as (
-    run_id uuid,
-    platform text,
-    channel public.product_channel,
-    after text,
-    upto text
-);
-
-comment on type private.sync_batch is
-'A stretch of a run''s goods, by external id: after the one, up to and with the other.';
-
 create or replace function private.take_in_sellers(batch private.sync_batch)
 returns void
 language plpgsql
@@ -40,60 +29,6 @@ begin
     on conflict on constraint suppliers_platform_external_id_key do update
     set name = excluded.name, seller_rating = excluded.seller_rating
     where (u.name, u.seller_rating) is distinct from (excluded.name, excluded.seller_rating);
-end
-$$;
-
-create or replace function private.base_margins(batch private.sync_batch)
-returns table (category_id uuid, costs numrange, percent numeric, dollars numeric)
-language plpgsql
-stable
-set search_path = ''
-as $$
-declare
-    v_category_ids uuid [] := array(
-        select distinct i.category_id
-        from private.sync_items as i
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-    );
-begin
-    -- As private.base_price has it for one: the highest margin of any country. Between two
-    -- neighbouring edges nothing changes, so each cost is in one band.
-    return query
-    with candidate as materialized (
-        select c.category_id, c.costs, c.percent, c.dollars, c.place
-        from private.price_candidates(
-            array_fill(batch.channel, array[cardinality(v_category_ids)]), v_category_ids, null
-        ) as c
-        where c.component = 'margin'
-    ),
-
-    edge as (
-        select e.category_id, e.cost
-        from candidate as c
-        cross join lateral (
-            values (c.category_id, coalesce(lower(c.costs), 0)), (c.category_id, upper(c.costs))
-        ) as e (category_id, cost)
-        where e.cost is not null
-        union
-        select c.category_id, 0 from candidate as c
-    ),
-
-    winner as (
-        select distinct on (e.category_id, e.cost) e.category_id, e.cost, c.percent, c.dollars
-        from edge as e
-        inner join candidate as c on e.category_id = c.category_id and c.costs @> e.cost
-        order by e.category_id, e.cost, c.percent desc, c.place
-    )
-
-    select
-        e.category_id,
-        numrange(e.cost, lead(e.cost) over (partition by e.category_id order by e.cost)),
-        w.percent, w.dollars
-    from edge as e
-    left join winner as w on e.category_id = w.category_id and e.cost = w.cost;
 end
 $$;
 
@@ -163,143 +98,22 @@ create or replace function private.take_in_retail(batch private.sync_batch)
 returns uuid []
 language plpgsql
 set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
-set work_mem = '64MB'
 as $$
 declare
     v_written uuid [];
 begin
-    -- Whoever is changing one of these by hand ends first: the next statement sees what they hold.
-    perform
-    from private.sync_items as i
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    inner join public.products as p on i.listing_id = p.id
-    left join private.product_costs as c on i.listing_id = c.listing_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and (
-            not p.is_active
-            or (p.category_id, p.name, p.description) is distinct from (
-                i.category_id, s.title, s.description
-            )
-            or coalesce(i.title_fr, p.name_fr) is distinct from p.name_fr
-            or coalesce(s.description_fr, p.description_fr) is distinct from p.description_fr
-            or coalesce(s.weight_grams, p.weight_grams) is distinct from p.weight_grams
-            or (p.seller_rating, p.review_count) is distinct from (
-                least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2),
-                coalesce(s.review_count, 0)
-            )
-            or (c.cost, c.currency) is distinct from (s.price::numeric(12, 2), s.currency)
-        )
-    order by p.id
-    for no key update of p;
-    -- What stands on the shelf already and would not differ is left out before the upsert: even to
-    -- look at a row through "on conflict" locks it, and a lock is written down.
-    with margin as materialized (
-        select b.category_id, b.costs, b.percent, b.dollars
-        from private.base_margins(batch) as b
-    ),
-
-    wanted as (
-        select
-            i.listing_id, i.external_id, u.id as supplier_id,
-            case
-                when 'category_id' = any(l.held_columns) then p.category_id else i.category_id
-            end as category_id,
-            case when 'name' = any(l.held_columns) then p.name else s.title end as name,
-            case
-                when 'name_fr' = any(l.held_columns) then p.name_fr
-                else coalesce(i.title_fr, p.name_fr)
-            end as name_fr,
-            case
-                when 'description' = any(l.held_columns) then p.description else s.description
-            end as description,
-            case
-                when 'description_fr' = any(l.held_columns) then p.description_fr
-                else coalesce(s.description_fr, p.description_fr)
-            end as description_fr,
-            case
-                when 'price_mallgram' = any(l.held_columns) then p.price_mallgram
-                when (c.cost, c.currency)
-                    is not distinct from (s.price::numeric(12, 2), s.currency)
-                    and p.category_id = i.category_id then p.price_mallgram
-                -- greatest() leaves out what is null: without a rate there is no price, not a cent.
-                when d.per_dollar is null or num_nonnulls(m.percent, m.dollars) = 0
-                    then p.price_mallgram
-                else greatest(
-                    ceil(
-                        100 * greatest(
-                            s.price / d.per_dollar * (1 + m.percent / 100),
-                            s.price / d.per_dollar + m.dollars
-                        )
-                    ) / 100,
-                    0.01
-                )
-            end as price_mallgram,
-            case
-                when 'seller_rating' = any(l.held_columns) then p.seller_rating
-                else least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2)
-            end as seller_rating,
-            case
-                when 'review_count' = any(l.held_columns) then p.review_count
-                else coalesce(s.review_count, 0)
-            end as review_count,
-            case
-                when 'weight_grams' = any(l.held_columns) then p.weight_grams
-                else coalesce(s.weight_grams, p.weight_grams)
-            end as weight_grams,
-            case
-                when 'is_active' = any(l.held_columns) then p.is_active
-                else p.id is null or l.listing_id is not null or p.is_active
-            end as is_active,
-            p.id as old_id, p.category_id as old_category_id, p.name as old_name, p.name_fr as old_name_fr, p.description as old_description,
-            p.description_fr as old_description_fr, p.price_mallgram as old_price,
-            p.seller_rating as old_rating, p.review_count as old_reviews,
-            p.weight_grams as old_weight, p.is_active as old_is_active
-        from private.sync_items as i
-        inner join private.staged_products as s
-            on i.run_id = s.run_id and i.external_id = s.external_id
-        left join public.suppliers as u
-            on u.platform = batch.platform and s.seller_external_id = u.external_id
-        left join public.products as p on i.listing_id = p.id
-        left join private.supplier_listings as l on i.listing_id = l.listing_id
-        left join private.product_costs as c on i.listing_id = c.listing_id
-        left join private.pricing_rates as d on s.currency = d.currency
-        left join margin as m
-            on i.category_id = m.category_id and m.costs @> (s.price / d.per_dollar)
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-    ),
-
-    written as (
+    perform private.lock_changed_products(batch);
+    with written as (
         insert into public.products as p (
             id, external_id, supplier_id, category_id, name, name_fr, description, description_fr,
             price_mallgram, seller_rating, review_count, weight_grams, is_active
         )
         select
-            w.listing_id, w.external_id, w.supplier_id, w.category_id, w.name, w.name_fr,
-            w.description, w.description_fr, w.price_mallgram, w.seller_rating, w.review_count,
-            w.weight_grams, w.is_active
-        from wanted as w
-        where w.price_mallgram is not null
-            and (
-                w.old_id is null
-                or (
-                    w.category_id, w.name, w.name_fr, w.description, w.description_fr,
-                    w.price_mallgram, w.seller_rating, w.review_count, w.weight_grams, w.is_active
-                ) is distinct from (
-                    w.old_category_id, w.old_name, w.old_name_fr, w.old_description,
-                    w.old_description_fr, w.old_price, w.old_rating, w.old_reviews, w.old_weight,
-                    w.old_is_active
-                )
-            )
-        order by w.listing_id
+            c.listing_id, c.external_id, c.supplier_id, c.category_id, c.name, c.name_fr,
+            c.description, c.description_fr, c.price_mallgram, c.seller_rating, c.review_count,
+            c.weight_grams, c.is_active
+        from private.changed_products(batch) as c
         on conflict on constraint products_pkey do update
         set category_id = excluded.category_id,
             name = excluded.name,
@@ -331,161 +145,24 @@ create or replace function private.take_in_wholesale(batch private.sync_batch)
 returns uuid []
 language plpgsql
 set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
-set work_mem = '64MB'
 as $$
 declare
     v_written uuid [];
 begin
-    -- Whoever is changing one of these by hand ends first: the next statement sees what they hold.
-    perform
-    from private.sync_items as i
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    inner join public.products_retailer as p on i.listing_id = p.id
-    left join private.product_costs as c on i.listing_id = c.listing_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and (
-            not p.is_active
-            or (p.category_id, p.name, p.description) is distinct from (
-                i.category_id, s.title, s.description
-            )
-            or coalesce(i.title_fr, p.name_fr) is distinct from p.name_fr
-            or coalesce(s.description_fr, p.description_fr) is distinct from p.description_fr
-            or coalesce(s.weight_grams, p.weight_grams) is distinct from p.weight_grams
-            or (p.seller_rating, p.review_count) is distinct from (
-                least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2),
-                coalesce(s.review_count, 0)
-            )
-            or (c.cost, c.currency) is distinct from (s.price::numeric(12, 2), s.currency)
-            or (p.min_order_quantity, p.order_increment) is distinct from (
-                least(greatest(s.min_order_quantity, 2), 10000), greatest(s.order_increment, 1)
-            )
-        )
-    order by p.id
-    for no key update of p;
-    with margin as materialized (
-        select b.category_id, b.costs, b.percent, b.dollars
-        from private.base_margins(batch) as b
-    ),
-
-    wanted as (
-        select
-            i.listing_id, i.external_id, u.id as supplier_id,
-            case
-                when 'category_id' = any(l.held_columns) then p.category_id else i.category_id
-            end as category_id,
-            case when 'name' = any(l.held_columns) then p.name else s.title end as name,
-            case
-                when 'name_fr' = any(l.held_columns) then p.name_fr
-                else coalesce(i.title_fr, p.name_fr)
-            end as name_fr,
-            case
-                when 'description' = any(l.held_columns) then p.description else s.description
-            end as description,
-            case
-                when 'description_fr' = any(l.held_columns) then p.description_fr
-                else coalesce(s.description_fr, p.description_fr)
-            end as description_fr,
-            case
-                when 'price_mallgram' = any(l.held_columns) then p.price_mallgram
-                when (c.cost, c.currency)
-                    is not distinct from (s.price::numeric(12, 2), s.currency)
-                    and p.category_id = i.category_id then p.price_mallgram
-                -- greatest() leaves out what is null: without a rate there is no price, not a cent.
-                when d.per_dollar is null or num_nonnulls(m.percent, m.dollars) = 0
-                    then p.price_mallgram
-                else greatest(
-                    ceil(
-                        100 * greatest(
-                            s.price / d.per_dollar * (1 + m.percent / 100),
-                            s.price / d.per_dollar + m.dollars
-                        )
-                    ) / 100,
-                    0.01
-                )
-            end as price_mallgram,
-            case
-                when 'seller_rating' = any(l.held_columns) then p.seller_rating
-                else least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2)
-            end as seller_rating,
-            case
-                when 'review_count' = any(l.held_columns) then p.review_count
-                else coalesce(s.review_count, 0)
-            end as review_count,
-            -- The shop sells no more than 10,000 pieces of one thing at once.
-            case
-                when 'min_order_quantity' = any(l.held_columns) then p.min_order_quantity
-                else least(greatest(s.min_order_quantity, 2), 10000)
-            end as min_order_quantity,
-            case
-                when 'order_increment' = any(l.held_columns) then p.order_increment
-                else greatest(s.order_increment, 1)
-            end as order_increment,
-            case
-                when 'weight_grams' = any(l.held_columns) then p.weight_grams
-                else coalesce(s.weight_grams, p.weight_grams)
-            end as weight_grams,
-            case
-                when 'is_active' = any(l.held_columns) then p.is_active
-                else p.id is null or l.listing_id is not null or p.is_active
-            end as is_active,
-            p.id as old_id, p.category_id as old_category_id, p.name as old_name, p.name_fr as old_name_fr, p.description as old_description,
-            p.description_fr as old_description_fr, p.price_mallgram as old_price,
-            p.seller_rating as old_rating, p.review_count as old_reviews,
-            p.min_order_quantity as old_minimum, p.order_increment as old_increment,
-            p.weight_grams as old_weight, p.is_active as old_is_active,
-            coalesce(p.max_order_quantity, 10000) as max_order_quantity,
-            p.bulk_min_quantity as old_bulk_minimum
-        from private.sync_items as i
-        inner join private.staged_products as s
-            on i.run_id = s.run_id and i.external_id = s.external_id
-        left join public.suppliers as u
-            on u.platform = batch.platform and s.seller_external_id = u.external_id
-        left join public.products_retailer as p on i.listing_id = p.id
-        left join private.supplier_listings as l on i.listing_id = l.listing_id
-        left join private.product_costs as c on i.listing_id = c.listing_id
-        left join private.pricing_rates as d on s.currency = d.currency
-        left join margin as m
-            on i.category_id = m.category_id and m.costs @> (s.price / d.per_dollar)
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-    ),
-
-    written as (
+    perform private.lock_changed_wholesale_products(batch);
+    with written as (
         insert into public.products_retailer as p (
             id, external_id, supplier_id, category_id, name, name_fr, description, description_fr,
             price_mallgram, seller_rating, review_count, min_order_quantity, order_increment,
             max_order_quantity, bulk_min_quantity, weight_grams, is_active
         )
         select
-            w.listing_id, w.external_id, w.supplier_id, w.category_id, w.name, w.name_fr,
-            w.description, w.description_fr, w.price_mallgram, w.seller_rating, w.review_count,
-            w.min_order_quantity, w.order_increment,
-            greatest(w.max_order_quantity, w.min_order_quantity),
-            greatest(coalesce(w.old_bulk_minimum, 100), w.min_order_quantity + 1),
-            w.weight_grams, w.is_active
-        from wanted as w
-        where w.price_mallgram is not null
-            and (
-                w.old_id is null
-                or (
-                    w.category_id, w.name, w.name_fr, w.description, w.description_fr,
-                    w.price_mallgram, w.seller_rating, w.review_count, w.min_order_quantity,
-                    w.order_increment, w.weight_grams, w.is_active
-                ) is distinct from (
-                    w.old_category_id, w.old_name, w.old_name_fr, w.old_description,
-                    w.old_description_fr, w.old_price, w.old_rating, w.old_reviews,
-                    w.old_minimum, w.old_increment, w.old_weight, w.old_is_active
-                )
-            )
-        order by w.listing_id
+            c.listing_id, c.external_id, c.supplier_id, c.category_id, c.name, c.name_fr,
+            c.description, c.description_fr, c.price_mallgram, c.seller_rating, c.review_count,
+            c.min_order_quantity, c.order_increment, c.max_order_quantity, c.bulk_min_quantity,
+            c.weight_grams, c.is_active
+        from private.changed_wholesale_products(batch) as c
         on conflict on constraint products_retailer_pkey do update
         set category_id = excluded.category_id,
             name = excluded.name,
@@ -519,43 +196,16 @@ begin
 end
 $$;
 
-create or replace function private.take_in_links(batch private.sync_batch)
-returns jsonb
+create or replace function private.forget_absences(batch private.sync_batch)
+returns integer
 language plpgsql
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
 declare
-    v_new integer;
     v_returned integer;
 begin
-    insert into private.supplier_listings (
-        product_id, retailer_product_id, platform, external_id, held_columns, french_at
-    )
-    select
-        case when batch.channel = 'retail' then i.listing_id end,
-        case when batch.channel = 'wholesale' then i.listing_id end,
-        batch.platform, i.external_id,
-        -- A product put in by hand and off sale stays off sale.
-        case when coalesce(p.is_active, r.is_active) then '{}' else array['is_active'] end,
-        case when s.description_fr is not null then now() end
-    from private.sync_items as i
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    left join public.products as p on batch.channel = 'retail' and i.listing_id = p.id
-    left join public.products_retailer as r
-        on batch.channel = 'wholesale' and i.listing_id = r.id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and num_nonnulls(p.id, r.id) = 1
-        and not exists (
-            select from private.supplier_listings as l where l.listing_id = i.listing_id
-        )
-    on conflict on constraint supplier_listings_external_id_key do nothing;
-    get diagnostics v_new = row_count;
     update private.supplier_listings as l
     set absences = 0,
         missed_at = null,
@@ -579,223 +229,49 @@ begin
             or s.description_fr is not null and l.french_at is null
         );
     get diagnostics v_returned = row_count;
-    return jsonb_build_object('new', v_new, 'seen_again', v_returned);
+    return v_returned;
 end
 $$;
 
-create or replace function private.pieces_to_sell(counted integer, listing_id uuid)
-returns integer
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-    if pieces_to_sell.counted is null then
-        return null;
-    end if;
-    -- Paid for here and still on the supplier's shelf: counted there, and sold all the same.
-    return (
-        select greatest(pieces_to_sell.counted - coalesce(sum(i.quantity), 0), 0)::integer
-        from public.order_items as i
-        inner join public.orders as o on i.order_id = o.id
-        where (
-            i.product_id = pieces_to_sell.listing_id
-            or i.retailer_product_id = pieces_to_sell.listing_id
-        )
-        and o.status = 'paid'
-    );
-end
-$$;
+revoke all on function private.forget_absences(private.sync_batch) from public;
 
-revoke all on function private.pieces_to_sell(integer, uuid) from public;
+comment on function private.forget_absences(private.sync_batch) is
+'Goods of a batch that had been missed are there again: how many rows were written.';
 
-comment on function private.pieces_to_sell(integer, uuid) is
-'What the supplier counts of a listing less what is in orders that are paid and not shipped; null '
-'where the supplier does not say.';
-
-create or replace function private.changed_variants(batch private.sync_batch)
-returns table (
-    listing_id uuid,
-    product_id uuid,
-    retailer_product_id uuid,
-    variant_id uuid,
-    external_id text,
-    place smallint,
-    options jsonb,
-    price_ratio numeric,
-    on_hand integer,
-    is_gone boolean
-)
-language plpgsql
-stable
-set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
-set jit = 'off'
-as $$
-begin
-    return query
-    with told as (
-        select
-            i.listing_id, l.product_id, l.retailer_product_id, r.external_id, r.stock,
-            (r.place - 1)::smallint as place,
-            coalesce(r.options, '[]') as options,
-            -- Rounded up: a variant is never cheaper beside its cost than the listing.
-            least(greatest(ceil(r.price / s.price * 10000) / 10000, 1), 1000)::numeric(8, 4)
-                as price_ratio
-        from private.sync_items as i
-        inner join private.staged_products as s
-            on i.run_id = s.run_id and i.external_id = s.external_id
-        inner join private.supplier_listings as l on i.listing_id = l.listing_id
-        cross join lateral rows from (
-            jsonb_to_recordset(s.variants) as (
-                external_id text, options jsonb, price numeric, stock integer
-            )
-        ) with ordinality as r (external_id, options, price, stock, place)
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-            -- What has no price, or more than a thousand times the listed one, is not sold beside
-            -- it.
-            and r.price <= 1000 * s.price
-    ),
-
-    kept as (
-        select
-            o.id, o.listing_id, o.product_id, o.retailer_product_id, o.external_id, o.position,
-            o.options, o.price_ratio, o.on_hand, o.is_active
-        from private.sync_items as i
-        inner join public.product_variants as o on i.listing_id = o.listing_id
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-    )
-
-    -- A full join is hashed or merged, whatever the planner believes: tens of thousands on either
-    -- side are never compared each with each.
-    select
-        coalesce(t.listing_id, o.listing_id), coalesce(t.product_id, o.product_id),
-        coalesce(t.retailer_product_id, o.retailer_product_id), o.id,
-        coalesce(t.external_id, o.external_id), t.place, t.options, t.price_ratio, n.on_hand,
-        t.external_id is null
-    from told as t
-    full join kept as o on t.listing_id = o.listing_id and t.external_id = o.external_id
-    cross join lateral (
-        select t.stock - least(coalesce(sum(c.quantity)::integer, 0), t.stock) as on_hand
-        from public.order_items as c
-        inner join public.orders as d on c.order_id = d.id
-        where c.variant_id = o.id and d.status = 'paid'
-    ) as n
-    where case
-        when t.external_id is null then o.is_active
-        else o.id is null
-            or (o.position, o.options, o.price_ratio, o.on_hand, o.is_active)
-            is distinct from (t.place, t.options, t.price_ratio, n.on_hand, true)
-    end;
-end
-$$;
-
-revoke all on function private.changed_variants(private.sync_batch) from public;
-
-comment on function private.changed_variants(private.sync_batch) is
-'Variants of a batch that are not in the shop as the supplier has them, their pieces less those in '
-'orders that are paid and not shipped; is_gone: on sale here and no longer there.';
-
-create or replace function private.unknown_stock(platform text)
-returns integer
-language sql
-stable
-set search_path = ''
-as $$
-    select nullif(s.unknown_stock, 0)
-    from private.sync_sources as s
-    where s.platform = unknown_stock.platform
-$$;
-
-revoke all on function private.unknown_stock(text) from public;
-
-comment on function private.unknown_stock(text) is
-'Pieces of a good of which the platform does not tell them; null: nothing is assumed, and what was '
-'known before stays, for unknown is not zero.';
-
-create or replace function private.lock_stock(batch private.sync_batch)
-returns uuid []
+create or replace function private.take_in_links(batch private.sync_batch)
+returns jsonb
 language plpgsql
 set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
 declare
-    v_unknown integer := private.unknown_stock(batch.platform);
-    v_counted uuid [];
+    v_new integer;
 begin
-    select coalesce(array_agg(distinct c.listing_id), '{}') into v_counted
-    from private.changed_variants(batch) as c;
-    -- Locks in the order that orders take them. Who counts a variant holds its product's row, an
-    -- order as well as the sync.
-    perform
-    from public.product_stock as k
-    inner join private.sync_items as i on k.listing_id = i.listing_id
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and (
-            k.listing_id = any(v_counted)
-            or k.on_hand <> greatest(
-                coalesce(
-                    private.pieces_to_sell(coalesce(s.stock, v_unknown), k.listing_id),
-                    k.on_hand
-                ),
-                k.reserved
-            )
-        )
-    order by k.listing_id
-    for no key update of k;
-    return v_counted;
+    insert into private.supplier_listings (
+        product_id, retailer_product_id, platform, external_id, held_columns, french_at
+    )
+    select
+        n.product_id, n.retailer_product_id, batch.platform, n.external_id, n.held_columns,
+        n.french_at
+    from private.new_links(batch) as n
+    on conflict on constraint supplier_listings_external_id_key do nothing;
+    get diagnostics v_new = row_count;
+    return jsonb_build_object('new', v_new, 'seen_again', private.forget_absences(batch));
 end
 $$;
-
-revoke all on function private.lock_stock(private.sync_batch) from public;
-
-comment on function private.lock_stock(private.sync_batch) is
-'Locks the stock of what a batch counts anew: ids of the listings of which a variant changes.';
 
 create or replace function private.take_in_stock(batch private.sync_batch)
 returns integer
 language plpgsql
 set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
 declare
-    v_unknown integer := private.unknown_stock(batch.platform);
     v_written integer;
 begin
     insert into public.product_stock as k (product_id, retailer_product_id, on_hand)
-    select l.product_id, l.retailer_product_id, n.pieces
-    from private.sync_items as i
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    inner join private.supplier_listings as l on i.listing_id = l.listing_id
-    left join public.product_stock as o on i.listing_id = o.listing_id
-    -- "offset": counted once a listing, not wherever it is named.
-    cross join lateral (
-        select
-            coalesce(
-                private.pieces_to_sell(coalesce(s.stock, v_unknown), l.listing_id), o.on_hand, 0
-            ) as pieces
-        offset 0
-    ) as n
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and o.on_hand is distinct from greatest(n.pieces, o.reserved)
-    order by l.listing_id
+    select c.product_id, c.retailer_product_id, c.pieces
+    from private.changed_stock(batch) as c
     -- What unpaid orders hold stays held.
     on conflict on constraint product_stock_pkey do update
     set on_hand = greatest(excluded.on_hand, k.reserved), updated_at = now()
@@ -809,7 +285,6 @@ create or replace function private.take_in_costs(batch private.sync_batch)
 returns uuid []
 language plpgsql
 set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
 declare
@@ -819,18 +294,8 @@ declare
 begin
     with written as (
         insert into private.product_costs as c (product_id, retailer_product_id, cost, currency)
-        select l.product_id, l.retailer_product_id, s.price, s.currency
-        from private.sync_items as i
-        inner join private.staged_products as s
-            on i.run_id = s.run_id and i.external_id = s.external_id
-        inner join private.supplier_listings as l on i.listing_id = l.listing_id
-        left join private.product_costs as o on i.listing_id = o.listing_id
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-            and (o.cost, o.currency) is distinct from (s.price::numeric(12, 2), s.currency)
-        order by l.listing_id
+        select n.product_id, n.retailer_product_id, n.cost, n.currency
+        from private.changed_costs(batch) as n
         on conflict on constraint product_costs_pkey do update
         set cost = excluded.cost, currency = excluded.currency
         where (c.cost, c.currency) is distinct from (excluded.cost, excluded.currency)
@@ -843,23 +308,8 @@ begin
             listing_id, country, is_served, fee, currency, min_days, max_days
         )
         select
-            i.listing_id, a.country, a.fee is not null, a.fee,
-            case when a.fee is not null then a.currency end, a.min_days,
-            greatest(a.max_days, a.min_days)
-        from private.sync_items as i
-        inner join private.product_costs as c on i.listing_id = c.listing_id
-        inner join private.supplier_freight as a
-            on a.platform = batch.platform and i.external_id = a.external_id
-        left join private.product_freights as o
-            on i.listing_id = o.listing_id and a.country = o.country
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-            and (o.is_served, o.fee, o.min_days, o.max_days) is distinct from (
-                a.fee is not null, a.fee, a.min_days, greatest(a.max_days, a.min_days)
-            )
-        order by i.listing_id, a.country
+            n.listing_id, n.country, n.is_served, n.fee, n.currency, n.min_days, n.max_days
+        from private.changed_freights(batch) as n
         on conflict on constraint product_freights_pkey do update
         set is_served = excluded.is_served,
             fee = excluded.fee,
@@ -881,86 +331,10 @@ begin
 end
 $$;
 
-create or replace function private.changed_tiers(batch private.sync_batch)
-returns table (
-    tier_id uuid, listing_id uuid, quantities int4range, discount_percent numeric, is_gone boolean
-)
-language plpgsql
-stable
-set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
-set jit = 'off'
-as $$
-begin
-    -- A supplier's break as a discount on the listed price, rounded down: no price falls under its
-    -- floor by rounding.
-    return query
-    with tier as (
-        select
-            i.listing_id, t.price, s.price as list_price,
-            greatest(t.min_quantity, p.min_order_quantity + 1) as first_quantity,
-            least(
-                coalesce(
-                    t.max_quantity,
-                    lead(t.min_quantity)
-                        over (partition by i.listing_id order by t.min_quantity) - 1,
-                    10000
-                ),
-                10000
-            ) as last_quantity
-        from private.sync_items as i
-        inner join private.staged_products as s
-            on i.run_id = s.run_id and i.external_id = s.external_id
-        inner join public.products_retailer as p on i.listing_id = p.id
-        inner join private.supplier_listings as l on i.listing_id = l.listing_id
-        cross join lateral jsonb_to_recordset(s.tiers) as t (
-            min_quantity integer, max_quantity integer, price numeric
-        )
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-            and not 'price_tiers' = any(l.held_columns)
-    ),
-
-    told as (
-        select
-            t.listing_id, int4range(t.first_quantity, t.last_quantity, '[]') as quantities,
-            least(trunc((1 - t.price / t.list_price) * 100, 2), 90) as discount_percent
-        from tier as t
-        where t.first_quantity <= t.last_quantity
-            and trunc((1 - t.price / t.list_price) * 100, 2) > 0
-    ),
-
-    kept as (
-        select o.id, o.retailer_product_id, o.quantities, o.discount_percent
-        from private.sync_items as i
-        inner join private.supplier_listings as l on i.listing_id = l.listing_id
-        inner join public.price_tiers as o on l.retailer_product_id = o.retailer_product_id
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-            and not 'price_tiers' = any(l.held_columns)
-    )
-
-    select
-        o.id, coalesce(t.listing_id, o.retailer_product_id), coalesce(t.quantities, o.quantities),
-        coalesce(t.discount_percent, o.discount_percent), t.listing_id is null
-    from told as t
-    full join kept as o
-        on t.listing_id = o.retailer_product_id
-        and t.quantities = o.quantities
-        and t.discount_percent = o.discount_percent
-    where t.listing_id is null or o.id is null;
-end
-$$;
-
 create or replace function private.take_in_tiers(batch private.sync_batch)
 returns uuid []
 language plpgsql
 set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
 declare
@@ -997,7 +371,6 @@ create or replace function private.take_in_variants(
 returns integer
 language plpgsql
 set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
 declare
@@ -1012,7 +385,8 @@ begin
         c.product_id, c.retailer_product_id, c.external_id, c.place, c.options, c.price_ratio,
         c.on_hand, true
     from private.changed_variants(batch) as c
-    where not c.is_gone and c.listing_id = any(take_in_variants.listing_ids)
+    where not c.is_gone
+        and c.listing_id in (select u.id from unnest(take_in_variants.listing_ids) as u (id))
     order by c.listing_id, c.place
     on conflict on constraint product_variants_external_id_key do update
     set position = excluded.position,
@@ -1025,41 +399,15 @@ begin
     set is_active = false
     from private.changed_variants(batch) as c
     where c.is_gone
-        and c.listing_id = any(take_in_variants.listing_ids)
+        and c.listing_id in (select u.id from unnest(take_in_variants.listing_ids) as u (id))
         and c.variant_id = v.id;
     get diagnostics v_gone = row_count;
-    -- Read from the JSON once a good, before anything is joined to it.
-    with told as materialized (
-        select
-            i.listing_id, w.external_id, coalesce(w.attributes, '') as attributes, w.price,
-            w.bulk_price, w.bulk_quantity, s.currency, w.image_url
-        from private.sync_items as i
-        inner join private.staged_products as s
-            on i.run_id = s.run_id and i.external_id = s.external_id
-        cross join lateral jsonb_to_recordset(s.variants) as w (
-            external_id text, attributes text, price numeric(12, 2), bulk_price numeric(12, 2),
-            bulk_quantity integer, image_url text
-        )
-        where i.run_id = batch.run_id
-            and i.reason is null
-            and i.external_id > batch.after
-            and i.external_id <= batch.upto
-    )
-
     insert into private.product_variant_sources as k (
         variant_id, attributes, cost, bulk_cost, bulk_quantity, currency, image_url
     )
     select
-        v.id, t.attributes, t.price, t.bulk_price, t.bulk_quantity, t.currency, t.image_url
-    from told as t
-    inner join public.product_variants as v
-        on t.listing_id = v.listing_id and t.external_id = v.external_id
-    left join private.product_variant_sources as o on v.id = o.variant_id
-    where o.variant_id is null
-        or (o.attributes, o.cost, o.bulk_cost, o.bulk_quantity, o.currency, o.image_url)
-        is distinct from (
-            t.attributes, t.price, t.bulk_price, t.bulk_quantity, t.currency, t.image_url
-        )
+        c.variant_id, c.attributes, c.cost, c.bulk_cost, c.bulk_quantity, c.currency, c.image_url
+    from private.changed_variant_sources(batch) as c
     on conflict on constraint product_variant_sources_pkey do update
     set attributes = excluded.attributes,
         cost = excluded.cost,
@@ -1076,6 +424,7 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = ''
+set jit = 'off'
 as $$
 declare
     v_run private.sync_runs;
@@ -1241,13 +590,11 @@ $$;
 
 revoke all on function private.next_batch_limit(integer, integer) from public;
 revoke all on function private.take_in_sellers(private.sync_batch) from public;
-revoke all on function private.base_margins(private.sync_batch) from public;
 revoke all on function private.take_in_retail(private.sync_batch) from public;
 revoke all on function private.take_in_wholesale(private.sync_batch) from public;
 revoke all on function private.take_in_links(private.sync_batch) from public;
 revoke all on function private.take_in_stock(private.sync_batch) from public;
 revoke all on function private.take_in_costs(private.sync_batch) from public;
-revoke all on function private.changed_tiers(private.sync_batch) from public;
 revoke all on function private.take_in_tiers(private.sync_batch) from public;
 revoke all on function private.take_in_variants(private.sync_batch, uuid []) from public;
 revoke all on function private.add_counts(jsonb, jsonb) from public;
@@ -1256,9 +603,6 @@ grant execute on function service.apply_sync(uuid, integer) to mallgram_service;
 
 comment on function private.take_in_sellers(private.sync_batch) is
 'Sellers of a batch, as the supplier names and rates them.';
-comment on function private.base_margins(private.sync_batch) is
-'The margin of the base price by category and cost in dollars, for the categories of a batch; '
-'bands do not overlap.';
 comment on function private.take_in_retail(private.sync_batch) is
 'Goods of a batch into products, all but the columns that are held by hand: ids of what was '
 'written.';
@@ -1271,9 +615,6 @@ comment on function private.take_in_stock(private.sync_batch) is
 'hold; what the supplier does not say stays as it is. How many rows were written.';
 comment on function private.take_in_costs(private.sync_batch) is
 'Cost, freight by country and wholesale breaks: ids of the listings whose price may change.';
-comment on function private.changed_tiers(private.sync_batch) is
-'Wholesale breaks of a batch that are not in the shop as the supplier has them; is_gone: here and '
-'no longer there.';
 comment on function private.take_in_tiers(private.sync_batch) is
 'Wholesale breaks of a batch, unless they are held by hand: ids of the listings that changed.';
 comment on function private.take_in_variants(private.sync_batch, uuid []) is

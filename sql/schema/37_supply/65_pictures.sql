@@ -212,11 +212,47 @@ begin
 end
 $$;
 
-create or replace function private.take_in_pictures(batch private.sync_batch)
+create or replace function private.lose_pictures(batch private.sync_batch)
 returns integer
 language plpgsql
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+declare
+    v_gone integer;
+begin
+    -- A picture that the supplier takes away may be one that nobody may show.
+    with wanted as materialized (
+        select g.listing_id, g.position from private.wanted_pictures(batch) as g
+    )
+
+    update private.supplier_pictures as p
+    set status = 'gone'
+    from private.sync_items as i
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+        and p.listing_id = i.listing_id
+        and p.status <> 'gone'
+        and (p.listing_id, p.position) not in (
+            select w.listing_id, w.position from wanted as w
+        );
+    get diagnostics v_gone = row_count;
+    return v_gone;
+end
+$$;
+
+revoke all on function private.lose_pictures(private.sync_batch) from public;
+
+comment on function private.lose_pictures(private.sync_batch) is
+'Pictures of a batch that the supplier no longer shows are to go: how many.';
+
+create or replace function private.take_in_pictures(batch private.sync_batch)
+returns integer
+language plpgsql
+set search_path = ''
 set jit = 'off'
 as $$
 declare
@@ -237,24 +273,7 @@ begin
         next_try_at = now(),
         failure = null;
     get diagnostics v_written = row_count;
-    -- A picture that the supplier takes away may be one that nobody may show.
-    with wanted as materialized (
-        select g.listing_id, g.position from private.wanted_pictures(batch) as g
-    )
-
-    update private.supplier_pictures as p
-    set status = 'gone'
-    from private.sync_items as i
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and p.listing_id = i.listing_id
-        and p.status <> 'gone'
-        and (p.listing_id, p.position) not in (
-            select w.listing_id, w.position from wanted as w
-        );
-    get diagnostics v_gone = row_count;
+    v_gone := private.lose_pictures(batch);
     -- One job at a time copies: more of them would stand in the queue before the run's own slices.
     if v_written + v_gone > 0 and not private.is_copying_pictures(1) then
         perform private.emit('copy_pictures', '{}', 'copy_pictures/' || batch.run_id || '/'
