@@ -401,14 +401,14 @@ isOneToOne: false
                   ]
                 },"orders": {
                   Row: {
-                    "cancel_reason": string | null,"cancelled_at": string | null,"country": string,"created_at": string,"currency": string,"delivered_at": string | null,"discount_amount": number,"duty_amount": number,"expires_at": string | null,"id": string,"language": string,"order_number": string,"paid_at": string | null,"payment_status": Database["public"]['Enums']["payment_status"],"promo_code": string | null,"promo_code_id": string | null,"shipped_at": string | null,"shipping_address": NonNullable<Json>,"shipping_amount": number,"shipping_tax_amount": number,"status": Database["public"]['Enums']["order_status"],"subtotal_price": number,"tax_amount": number,"total_price": number,"tracking_number": string | null,"updated_at": string,"user_id": string
+                    "cancel_reason": string | null,"cancelled_at": string | null,"country": string,"created_at": string,"currency": string,"delivered_at": string | null,"discount_amount": number,"duty_amount": number,"exchange_rate": number | null,"exchange_rate_at": string | null,"exchange_rate_source": string | null,"expires_at": string | null,"id": string,"language": string,"order_number": string,"paid_at": string | null,"payment_status": Database["public"]['Enums']["payment_status"],"promo_code": string | null,"promo_code_id": string | null,"shipped_at": string | null,"shipping_address": NonNullable<Json>,"shipping_amount": number,"shipping_tax_amount": number,"status": Database["public"]['Enums']["order_status"],"subtotal_price": number,"tax_amount": number,"total_price": number,"tracking_number": string | null,"updated_at": string,"user_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "cancel_reason"?: string | null,"cancelled_at"?: string | null,"country": string,"created_at"?: string,"currency": string,"delivered_at"?: string | null,"discount_amount"?: number,"duty_amount"?: number,"expires_at"?: string | null,"id"?: string,"language": string,"order_number"?: string,"paid_at"?: string | null,"payment_status"?: Database["public"]['Enums']["payment_status"],"promo_code"?: string | null,"promo_code_id"?: string | null,"shipped_at"?: string | null,"shipping_address": NonNullable<Json>,"shipping_amount"?: number,"shipping_tax_amount"?: number,"status"?: Database["public"]['Enums']["order_status"],"subtotal_price": number,"tax_amount"?: number,"total_price": number,"tracking_number"?: string | null,"updated_at"?: string,"user_id": string
+                    "cancel_reason"?: string | null,"cancelled_at"?: string | null,"country": string,"created_at"?: string,"currency": string,"delivered_at"?: string | null,"discount_amount"?: number,"duty_amount"?: number,"exchange_rate"?: number | null,"exchange_rate_at"?: string | null,"exchange_rate_source"?: string | null,"expires_at"?: string | null,"id"?: string,"language": string,"order_number"?: string,"paid_at"?: string | null,"payment_status"?: Database["public"]['Enums']["payment_status"],"promo_code"?: string | null,"promo_code_id"?: string | null,"shipped_at"?: string | null,"shipping_address": NonNullable<Json>,"shipping_amount"?: number,"shipping_tax_amount"?: number,"status"?: Database["public"]['Enums']["order_status"],"subtotal_price": number,"tax_amount"?: number,"total_price": number,"tracking_number"?: string | null,"updated_at"?: string,"user_id": string
                   }
                   Update: {
-                    "cancel_reason"?: string | null,"cancelled_at"?: string | null,"country"?: string,"created_at"?: string,"currency"?: string,"delivered_at"?: string | null,"discount_amount"?: number,"duty_amount"?: number,"expires_at"?: string | null,"id"?: string,"language"?: string,"order_number"?: string,"paid_at"?: string | null,"payment_status"?: Database["public"]['Enums']["payment_status"],"promo_code"?: string | null,"promo_code_id"?: string | null,"shipped_at"?: string | null,"shipping_address"?: NonNullable<Json>,"shipping_amount"?: number,"shipping_tax_amount"?: number,"status"?: Database["public"]['Enums']["order_status"],"subtotal_price"?: number,"tax_amount"?: number,"total_price"?: number,"tracking_number"?: string | null,"updated_at"?: string,"user_id"?: string
+                    "cancel_reason"?: string | null,"cancelled_at"?: string | null,"country"?: string,"created_at"?: string,"currency"?: string,"delivered_at"?: string | null,"discount_amount"?: number,"duty_amount"?: number,"exchange_rate"?: number | null,"exchange_rate_at"?: string | null,"exchange_rate_source"?: string | null,"expires_at"?: string | null,"id"?: string,"language"?: string,"order_number"?: string,"paid_at"?: string | null,"payment_status"?: Database["public"]['Enums']["payment_status"],"promo_code"?: string | null,"promo_code_id"?: string | null,"shipped_at"?: string | null,"shipping_address"?: NonNullable<Json>,"shipping_amount"?: number,"shipping_tax_amount"?: number,"status"?: Database["public"]['Enums']["order_status"],"subtotal_price"?: number,"tax_amount"?: number,"total_price"?: number,"tracking_number"?: string | null,"updated_at"?: string,"user_id"?: string
                   }
                   Relationships: [
                     {
@@ -1075,7 +1075,7 @@ isOneToOne: false
                   }
                   ComputedFields: never
                   Insert: {
-                    "channel"?: never,"created_at"?: string,"listing_id"?: never,"notified_at"?: string | null,"product_id"?: string | null,"retailer_product_id"?: string | null,"user_id": string
+                    "channel"?: never,"created_at"?: string,"listing_id"?: never,"notified_at"?: string | null,"product_id"?: string | null,"retailer_product_id"?: string | null,"user_id"?: string
                   }
                   Update: {
                     "channel"?: never,"created_at"?: string,"listing_id"?: never,"notified_at"?: string | null,"product_id"?: string | null,"retailer_product_id"?: string | null,"user_id"?: string
@@ -1158,6 +1158,9 @@ isOneToOne: false
 "delivered_at": string | null,
 "discount_amount": number,
 "duty_amount": number,
+"exchange_rate": number | null,
+"exchange_rate_at": string | null,
+"exchange_rate_source": string | null,
 "expires_at": string | null,
 "id": string,
 "language": string,
@@ -1305,6 +1308,9 @@ isOneToOne: false
 "delivered_at": string | null,
 "discount_amount": number,
 "duty_amount": number,
+"exchange_rate": number | null,
+"exchange_rate_at": string | null,
+"exchange_rate_source": string | null,
 "expires_at": string | null,
 "id": string,
 "language": string,
@@ -1504,6 +1510,9 @@ isOneToOne: false
 "delivered_at": string | null,
 "discount_amount": number,
 "duty_amount": number,
+"exchange_rate": number | null,
+"exchange_rate_at": string | null,
+"exchange_rate_source": string | null,
 "expires_at": string | null,
 "id": string,
 "language": string,

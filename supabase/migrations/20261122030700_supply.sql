@@ -490,8 +490,8 @@ comment on column private.sync_sources.unknown_stock is
 comment on column private.sync_sources.absence_limit is
 'Absences in a row that take a good off the shelf.';
 comment on column private.sync_sources.absence_gap is
-'Time between two absences: what a supplier''s bad hour hides is missed once, whatever the number '
-'of runs in it.';
+'Time between two absences that scheduled runs count: what a supplier''s bad hour hides is missed '
+'once, whatever the number of runs in it. A run that a person asks for counts at once.';
 comment on column private.sync_sources.silence_limit is
 'From that many runs in a row on in which nobody answered for a good, each is an absence.';
 comment on column private.sync_sources.freight_age is
@@ -539,6 +539,7 @@ create table private.sync_runs (
     channel public.product_channel not null,
     status private.sync_status not null default 'collecting',
     requested_by uuid references public.users (id) on delete restrict,
+    is_scheduled boolean not null default false,
     slices integer not null default 0,
     pauses integer not null default 0,
     pause_reason text,
@@ -578,7 +579,8 @@ create index sync_runs_reviewed_by_idx on private.sync_runs (reviewed_by);
 
 comment on table private.sync_runs is
 'Syncs of a supplier''s catalogue, the newest ones with their items; a row stays as the report.';
-comment on column private.sync_runs.requested_by is 'The admin who asked; null = the schedule.';
+comment on column private.sync_runs.requested_by is
+'The admin who asked; null = the schedule, or somebody at the terminal.';
 comment on column private.sync_runs.slices is 'Attempts of the job that worked on it.';
 comment on column private.sync_runs.pauses is
 'Slices in a row that the supplier ended by not answering.';
@@ -690,7 +692,9 @@ comment on column private.sync_items.listing_id is
 'Our product; a new one has its id from when the run was decided and no foreign key, for it does '
 'not exist yet.';
 
-create or replace function private.start_sync(platform text, requested_by uuid default null)
+create or replace function private.start_sync(
+    platform text, requested_by uuid default null, is_scheduled boolean default false
+)
 returns uuid
 language plpgsql
 set search_path = ''
@@ -698,8 +702,8 @@ as $$
 declare
     v_run_id uuid;
 begin
-    insert into private.sync_runs as r (platform, channel, requested_by)
-    select s.platform, s.channel, start_sync.requested_by
+    insert into private.sync_runs as r (platform, channel, requested_by, is_scheduled)
+    select s.platform, s.channel, start_sync.requested_by, start_sync.is_scheduled
     from private.sync_sources as s
     where s.platform = start_sync.platform
     on conflict on constraint sync_runs_platform_active_key do nothing
@@ -738,7 +742,8 @@ begin
         for update skip locked
     loop
         v_started := v_started || coalesce(
-            to_jsonb(private.start_sync(v_source.platform)), '[]'::jsonb
+            to_jsonb(private.start_sync(v_source.platform, is_scheduled => true)),
+            '[]'::jsonb
         );
     end loop;
     -- A run whose work got lost on the way (dead after its attempts) is taken up again, twice. What
@@ -998,7 +1003,7 @@ begin
 end
 $$;
 
-revoke all on function private.start_sync(text, uuid) from public;
+revoke all on function private.start_sync(text, uuid, boolean) from public;
 revoke all on function private.end_sync(uuid, private.sync_status, text) from public;
 revoke all on function service.begin_due_syncs(text []) from public;
 revoke all on function service.begin_sync_slice(uuid) from public;
@@ -1013,7 +1018,7 @@ grant execute on function service.record_sync_details(uuid, jsonb) to mallgram_s
 grant execute on function service.continue_sync(uuid, integer, integer, text) to mallgram_service;
 grant execute on function service.fail_sync(uuid, text) to mallgram_service;
 
-comment on function private.start_sync(text, uuid) is
+comment on function private.start_sync(text, uuid, boolean) is
 'A new run of a platform with its job; null when one is under way or there is no such platform.';
 comment on function private.end_sync(uuid, private.sync_status, text) is
 'Ends a run; a failed one goes before the admins.';
@@ -1543,6 +1548,11 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+    perform
+    from private.supplier_listings as l
+    where l.listing_id = any(hold_columns.listing_ids)
+    order by l.listing_id
+    for no key update;
     update private.supplier_listings as l
     set held_columns = array(
         select distinct h.column_name
@@ -2508,9 +2518,9 @@ comment on function service.decide_sync(uuid) is
 'the tables are closed to the service.';
 
 -- 37_supply/61_changes.sql
--- What of a batch is not in the shop as the supplier has it. Each of these is planned anew for the
--- stretch of goods that it is asked for; the statements that write what they find are not, for the
--- checks of foreign keys are planned like the statement that makes them, once a row.
+-- What of a batch is not in the shop as the supplier has it: nothing here writes or locks. What
+-- reads a stretch of goods is planned anew for it; the statements that write what was found are
+-- not, for the checks of foreign keys are planned like the statement that makes them, once a row.
 
 create type private.sync_batch as (
     run_id uuid,
@@ -2600,48 +2610,42 @@ comment on function private.base_margins(private.sync_batch) is
 'The margin of the base price by category and cost in dollars, for the categories of a batch; '
 'bands do not overlap.';
 
-create or replace function private.lock_changed_products(batch private.sync_batch)
-returns void
+create or replace function private.moved_products(batch private.sync_batch)
+returns table (listing_id uuid, supplier_id uuid)
 language plpgsql
+stable
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
 begin
-    -- Whoever is changing one of these by hand ends first: the next statement sees what they hold.
-    perform
+    return query
+    select p.id, u.id
     from private.sync_items as i
     inner join private.staged_products as s
         on i.run_id = s.run_id and i.external_id = s.external_id
-    inner join public.products as p on i.listing_id = p.id
-    left join private.product_costs as c on i.listing_id = c.listing_id
+    inner join private.supplier_listings as l on i.listing_id = l.listing_id
+    inner join (
+        select r.id, r.supplier_id from public.products as r
+        union all
+        select w.id, w.supplier_id from public.products_retailer as w
+    ) as p on i.listing_id = p.id
+    -- A seller that is not told is not another one.
+    inner join public.suppliers as u
+        on u.platform = batch.platform and s.seller_external_id = u.external_id
     where i.run_id = batch.run_id
         and i.reason is null
         and i.external_id > batch.after
         and i.external_id <= batch.upto
-        and (
-            not p.is_active
-            or (p.category_id, p.name, p.description) is distinct from (
-                i.category_id, s.title, s.description
-            )
-            or coalesce(i.title_fr, p.name_fr) is distinct from p.name_fr
-            or coalesce(s.description_fr, p.description_fr) is distinct from p.description_fr
-            or coalesce(s.weight_grams, p.weight_grams) is distinct from p.weight_grams
-            or (p.seller_rating, p.review_count) is distinct from (
-                least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2),
-                coalesce(s.review_count, 0)
-            )
-            or (c.cost, c.currency) is distinct from (s.price::numeric(12, 2), s.currency)
-        )
-    order by p.id
-    for no key update of p;
+        and p.supplier_id is distinct from u.id
+        and not 'supplier_id' = any(l.held_columns);
 end
 $$;
 
-revoke all on function private.lock_changed_products(private.sync_batch) from public;
+revoke all on function private.moved_products(private.sync_batch) from public;
 
-comment on function private.lock_changed_products(private.sync_batch) is
-'Waits for whoever is changing products of a batch by hand, and locks what the batch may change.';
+comment on function private.moved_products(private.sync_batch) is
+'Goods of a batch that another seller has now, unless a person has said whose they are.';
 
 create or replace function private.changed_products(batch private.sync_batch)
 returns table (
@@ -2713,11 +2717,11 @@ begin
             end as price_mallgram,
             case
                 when 'seller_rating' = any(l.held_columns) then p.seller_rating
-                else least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2)
+                else coalesce(s.rating, s.seller_rating, p.seller_rating)::numeric(3, 2)
             end as seller_rating,
             case
                 when 'review_count' = any(l.held_columns) then p.review_count
-                else coalesce(s.review_count, 0)
+                else coalesce(s.review_count, p.review_count, 0)
             end as review_count,
             case
                 when 'weight_grams' = any(l.held_columns) then p.weight_grams
@@ -2727,7 +2731,8 @@ begin
                 when 'is_active' = any(l.held_columns) then p.is_active
                 else p.id is null or l.listing_id is not null or p.is_active
             end as is_active,
-            p.id as old_id, p.category_id as old_category_id, p.name as old_name, p.name_fr as old_name_fr, p.description as old_description,
+            p.id as old_id, p.category_id as old_category_id, p.name as old_name,
+            p.name_fr as old_name_fr, p.description as old_description,
             p.description_fr as old_description_fr, p.price_mallgram as old_price,
             p.seller_rating as old_rating, p.review_count as old_reviews,
             p.weight_grams as old_weight, p.is_active as old_is_active
@@ -2755,8 +2760,12 @@ begin
     from wanted as w
     where w.price_mallgram is not null
         and (
-            w.old_id is null
-            or (
+            -- What a person has deleted since the run was decided stays away.
+            w.old_id is null and not exists (
+                select from private.supplier_refused as r
+                where r.platform = batch.platform and r.external_id = w.external_id
+            )
+            or w.old_id is not null and (
                 w.category_id, w.name, w.name_fr, w.description, w.description_fr,
                 w.price_mallgram, w.seller_rating, w.review_count, w.weight_grams, w.is_active
             ) is distinct from (
@@ -2774,52 +2783,6 @@ revoke all on function private.changed_products(private.sync_batch) from public;
 comment on function private.changed_products(private.sync_batch) is
 'Goods of a batch that are not in products as the supplier has them, but for the columns that are '
 'held by hand; without a price of any kind they are left out.';
-
-create or replace function private.lock_changed_wholesale_products(batch private.sync_batch)
-returns void
-language plpgsql
-set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
-set jit = 'off'
-as $$
-begin
-    -- Whoever is changing one of these by hand ends first: the next statement sees what they hold.
-    perform
-    from private.sync_items as i
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    inner join public.products_retailer as p on i.listing_id = p.id
-    left join private.product_costs as c on i.listing_id = c.listing_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and (
-            not p.is_active
-            or (p.category_id, p.name, p.description) is distinct from (
-                i.category_id, s.title, s.description
-            )
-            or coalesce(i.title_fr, p.name_fr) is distinct from p.name_fr
-            or coalesce(s.description_fr, p.description_fr) is distinct from p.description_fr
-            or coalesce(s.weight_grams, p.weight_grams) is distinct from p.weight_grams
-            or (p.seller_rating, p.review_count) is distinct from (
-                least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2),
-                coalesce(s.review_count, 0)
-            )
-            or (c.cost, c.currency) is distinct from (s.price::numeric(12, 2), s.currency)
-            or (p.min_order_quantity, p.order_increment) is distinct from (
-                least(greatest(s.min_order_quantity, 2), 10000), greatest(s.order_increment, 1)
-            )
-        )
-    order by p.id
-    for no key update of p;
-end
-$$;
-
-revoke all on function private.lock_changed_wholesale_products(private.sync_batch) from public;
-
-comment on function private.lock_changed_wholesale_products(private.sync_batch) is
-'As lock_changed_products, of products_retailer.';
 
 create or replace function private.changed_wholesale_products(batch private.sync_batch)
 returns table (
@@ -2893,11 +2856,11 @@ begin
             end as price_mallgram,
             case
                 when 'seller_rating' = any(l.held_columns) then p.seller_rating
-                else least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2)
+                else coalesce(s.rating, s.seller_rating, p.seller_rating)::numeric(3, 2)
             end as seller_rating,
             case
                 when 'review_count' = any(l.held_columns) then p.review_count
-                else coalesce(s.review_count, 0)
+                else coalesce(s.review_count, p.review_count, 0)
             end as review_count,
             -- The shop sells no more than 10,000 pieces of one thing at once.
             case
@@ -2916,7 +2879,8 @@ begin
                 when 'is_active' = any(l.held_columns) then p.is_active
                 else p.id is null or l.listing_id is not null or p.is_active
             end as is_active,
-            p.id as old_id, p.category_id as old_category_id, p.name as old_name, p.name_fr as old_name_fr, p.description as old_description,
+            p.id as old_id, p.category_id as old_category_id, p.name as old_name,
+            p.name_fr as old_name_fr, p.description as old_description,
             p.description_fr as old_description_fr, p.price_mallgram as old_price,
             p.seller_rating as old_rating, p.review_count as old_reviews,
             p.min_order_quantity as old_minimum, p.order_increment as old_increment,
@@ -2950,8 +2914,12 @@ begin
     from wanted as w
     where w.price_mallgram is not null
         and (
-            w.old_id is null
-            or (
+            -- What a person has deleted since the run was decided stays away.
+            w.old_id is null and not exists (
+                select from private.supplier_refused as r
+                where r.platform = batch.platform and r.external_id = w.external_id
+            )
+            or w.old_id is not null and (
                 w.category_id, w.name, w.name_fr, w.description, w.description_fr,
                 w.price_mallgram, w.seller_rating, w.review_count, w.min_order_quantity,
                 w.order_increment, w.weight_grams, w.is_active
@@ -3069,37 +3037,6 @@ revoke all on function private.changed_stock(private.sync_batch) from public;
 comment on function private.changed_stock(private.sync_batch) is
 'Listings of a batch of which the supplier, less those that are paid and not shipped, has another '
 'number of pieces than the shop; what the supplier does not say stays as it is.';
-
-create or replace function private.lock_stock(batch private.sync_batch)
-returns uuid []
-language plpgsql
-set search_path = ''
-set jit = 'off'
-as $$
-declare
-    v_counted uuid [];
-begin
-    select coalesce(array_agg(distinct c.listing_id), '{}') into v_counted
-    from private.changed_variants(batch) as c;
-    -- Locks in the order that orders take them. Who counts a variant holds its product's row, an
-    -- order as well as the sync.
-    perform
-    from public.product_stock as k
-    where k.listing_id in (
-        select u.id from unnest(v_counted) as u (id)
-        union
-        select c.listing_id from private.changed_stock(batch) as c
-    )
-    order by k.listing_id
-    for no key update of k;
-    return v_counted;
-end
-$$;
-
-revoke all on function private.lock_stock(private.sync_batch) from public;
-
-comment on function private.lock_stock(private.sync_batch) is
-'Locks the stock of what a batch counts anew: ids of the listings of which a variant changes.';
 
 create or replace function private.changed_variants(batch private.sync_batch)
 returns table (
@@ -3312,8 +3249,9 @@ begin
         and i.reason is null
         and i.external_id > batch.after
         and i.external_id <= batch.upto
-        and (o.is_served, o.fee, o.min_days, o.max_days) is distinct from (
-            a.fee is not null, a.fee, a.min_days, greatest(a.max_days, a.min_days)
+        and (o.is_served, o.fee, o.currency, o.min_days, o.max_days) is distinct from (
+            a.fee is not null, a.fee, case when a.fee is not null then a.currency end,
+            a.min_days, greatest(a.max_days, a.min_days)
         )
     order by i.listing_id, a.country;
 end
@@ -3444,33 +3382,13 @@ create or replace function private.take_in_moves(batch private.sync_batch)
 returns uuid []
 language plpgsql
 set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
 declare
-    v_moved uuid [];
-    v_supplier_ids uuid [];
+    v_moved uuid [] := array(
+        select m.listing_id from private.moved_products(batch) as m
+    );
 begin
-    select
-        coalesce(array_agg(p.id order by p.id), '{}'), array_agg(u.id order by p.id)
-    into v_moved, v_supplier_ids
-    from private.sync_items as i
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    inner join private.supplier_listings as l on i.listing_id = l.listing_id
-    inner join (
-        select r.id, r.supplier_id from public.products as r
-        union all
-        select w.id, w.supplier_id from public.products_retailer as w
-    ) as p on i.listing_id = p.id
-    left join public.suppliers as u
-        on u.platform = batch.platform and s.seller_external_id = u.external_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and p.supplier_id is distinct from u.id
-        and not 'supplier_id' = any(l.held_columns);
     if cardinality(v_moved) = 0 then
         return v_moved;
     end if;
@@ -3485,14 +3403,27 @@ begin
         and i.external_id <= batch.upto
     order by k.listing_id
     for no key update of k;
-    update public.products as p
-    set supplier_id = m.supplier_id
-    from unnest(v_moved, v_supplier_ids) as m (id, supplier_id)
-    where p.id = m.id;
-    update public.products_retailer as p
-    set supplier_id = m.supplier_id
-    from unnest(v_moved, v_supplier_ids) as m (id, supplier_id)
-    where p.id = m.id;
+    perform from public.products as p where p.id = any(v_moved) order by p.id for update;
+    perform from public.products_retailer as p where p.id = any(v_moved) order by p.id for update;
+    -- Read again: what a person has said of them while these locks were waited for holds.
+    with retail as (
+        update public.products as p
+        set supplier_id = m.supplier_id
+        from private.moved_products(batch) as m
+        where p.id = m.listing_id and p.id = any(v_moved)
+        returning p.id
+    ),
+
+    wholesale as (
+        update public.products_retailer as p
+        set supplier_id = m.supplier_id
+        from private.moved_products(batch) as m
+        where p.id = m.listing_id and p.id = any(v_moved)
+        returning p.id
+    )
+
+    select array(select r.id from retail as r union all select w.id from wholesale as w)
+    into v_moved;
     return v_moved;
 end
 $$;
@@ -3501,6 +3432,95 @@ revoke all on function private.take_in_moves(private.sync_batch) from public;
 
 comment on function private.take_in_moves(private.sync_batch) is
 'Goods of a batch that another seller has now: ids of what was written.';
+
+create or replace function private.lock_changed_products(batch private.sync_batch)
+returns void
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+begin
+    -- Whoever is changing one of these by hand ends first: the next statement sees what they hold.
+    perform
+    from private.sync_items as i
+    inner join private.staged_products as s
+        on i.run_id = s.run_id and i.external_id = s.external_id
+    inner join public.products as p on i.listing_id = p.id
+    left join private.product_costs as c on i.listing_id = c.listing_id
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+        and (
+            not p.is_active
+            or (p.category_id, p.name, p.description) is distinct from (
+                i.category_id, s.title, s.description
+            )
+            or coalesce(i.title_fr, p.name_fr) is distinct from p.name_fr
+            or coalesce(s.description_fr, p.description_fr) is distinct from p.description_fr
+            or coalesce(s.weight_grams, p.weight_grams) is distinct from p.weight_grams
+            or (p.seller_rating, p.review_count) is distinct from (
+                coalesce(s.rating, s.seller_rating, p.seller_rating)::numeric(3, 2),
+                coalesce(s.review_count, p.review_count)
+            )
+            or (c.cost, c.currency) is distinct from (s.price::numeric(12, 2), s.currency)
+        )
+    order by p.id
+    for no key update of p;
+end
+$$;
+
+revoke all on function private.lock_changed_products(private.sync_batch) from public;
+
+comment on function private.lock_changed_products(private.sync_batch) is
+'Waits for whoever is changing products of a batch by hand, and locks what the batch may change.';
+
+create or replace function private.lock_changed_wholesale_products(batch private.sync_batch)
+returns void
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+begin
+    -- Whoever is changing one of these by hand ends first: the next statement sees what they hold.
+    perform
+    from private.sync_items as i
+    inner join private.staged_products as s
+        on i.run_id = s.run_id and i.external_id = s.external_id
+    inner join public.products_retailer as p on i.listing_id = p.id
+    left join private.product_costs as c on i.listing_id = c.listing_id
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+        and (
+            not p.is_active
+            or (p.category_id, p.name, p.description) is distinct from (
+                i.category_id, s.title, s.description
+            )
+            or coalesce(i.title_fr, p.name_fr) is distinct from p.name_fr
+            or coalesce(s.description_fr, p.description_fr) is distinct from p.description_fr
+            or coalesce(s.weight_grams, p.weight_grams) is distinct from p.weight_grams
+            or (p.seller_rating, p.review_count) is distinct from (
+                coalesce(s.rating, s.seller_rating, p.seller_rating)::numeric(3, 2),
+                coalesce(s.review_count, p.review_count)
+            )
+            or (c.cost, c.currency) is distinct from (s.price::numeric(12, 2), s.currency)
+            or (p.min_order_quantity, p.order_increment) is distinct from (
+                least(greatest(s.min_order_quantity, 2), 10000), greatest(s.order_increment, 1)
+            )
+        )
+    order by p.id
+    for no key update of p;
+end
+$$;
+
+revoke all on function private.lock_changed_wholesale_products(private.sync_batch) from public;
+
+comment on function private.lock_changed_wholesale_products(private.sync_batch) is
+'As lock_changed_products, of products_retailer.';
 
 create or replace function private.take_in_retail(batch private.sync_batch)
 returns uuid []
@@ -3613,7 +3633,31 @@ set jit = 'off'
 as $$
 declare
     v_returned integer;
+    v_returning uuid [] := array(
+        select l.listing_id
+        from private.sync_items as i
+        inner join private.staged_products as s
+            on i.run_id = s.run_id and i.external_id = s.external_id
+        inner join private.supplier_listings as l on i.listing_id = l.listing_id
+        where i.run_id = batch.run_id
+            and i.reason is null
+            and i.external_id > batch.after
+            and i.external_id <= batch.upto
+            and (
+                l.absences > 0
+                or l.silences > 0
+                or l.delisted_at is not null
+                or s.description_fr is not null and l.french_at < now() - interval '1 day'
+                or s.description_fr is not null and l.french_at is null
+            )
+    );
 begin
+    -- In the order in which hands that change several goods at once hold their columns.
+    perform
+    from private.supplier_listings as l
+    where l.listing_id = any(v_returning)
+    order by l.listing_id
+    for no key update;
     update private.supplier_listings as l
     set absences = 0,
         missed_at = null,
@@ -3626,16 +3670,8 @@ begin
         on i.run_id = s.run_id and i.external_id = s.external_id
     where i.run_id = batch.run_id
         and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
         and l.listing_id = i.listing_id
-        and (
-            l.absences > 0
-            or l.silences > 0
-            or l.delisted_at is not null
-            or s.description_fr is not null and l.french_at < now() - interval '1 day'
-            or s.description_fr is not null and l.french_at is null
-        );
+        and l.listing_id = any(v_returning);
     get diagnostics v_returned = row_count;
     return v_returned;
 end
@@ -3668,7 +3704,37 @@ begin
 end
 $$;
 
-create or replace function private.take_in_stock(batch private.sync_batch)
+create or replace function private.lock_stock(batch private.sync_batch)
+returns uuid []
+language plpgsql
+set search_path = ''
+set jit = 'off'
+as $$
+declare
+    v_counted uuid [] := array(
+        select v.listing_id from private.changed_variants(batch) as v
+        union
+        select c.listing_id from private.changed_stock(batch) as c
+    );
+begin
+    -- Locks in the order that orders take them. Who counts a variant holds its product's row, an
+    -- order as well as the sync.
+    perform
+    from public.product_stock as k
+    where k.listing_id in (select u.id from unnest(v_counted) as u (id))
+    order by k.listing_id
+    for no key update of k;
+    return v_counted;
+end
+$$;
+
+revoke all on function private.lock_stock(private.sync_batch) from public;
+
+comment on function private.lock_stock(private.sync_batch) is
+'Locks the stock of what a batch counts anew: ids of the listings of which the pieces or a variant '
+'change. What changes later is left to the next run, for nobody holds it.';
+
+create or replace function private.take_in_stock(batch private.sync_batch, listing_ids uuid [])
 returns integer
 language plpgsql
 set search_path = ''
@@ -3680,6 +3746,7 @@ begin
     insert into public.product_stock as k (product_id, retailer_product_id, on_hand)
     select c.product_id, c.retailer_product_id, c.pieces
     from private.changed_stock(batch) as c
+    where c.listing_id in (select u.id from unnest(take_in_stock.listing_ids) as u (id))
     -- What unpaid orders hold stays held.
     on conflict on constraint product_stock_pkey do update
     set on_hand = greatest(excluded.on_hand, k.reserved), updated_at = now()
@@ -3748,12 +3815,21 @@ as $$
 declare
     v_gone uuid [];
     v_new uuid [];
+    v_listing_ids uuid [] := array(
+        select distinct c.listing_id from private.changed_tiers(batch) as c
+    );
 begin
+    -- Whoever is changing breaks by hand ends first: what follows sees that they are held.
+    perform
+    from private.supplier_listings as l
+    where l.listing_id = any(v_listing_ids)
+    order by l.listing_id
+    for no key update;
     -- The old ones go first: two may not overlap even for a moment.
     with gone as (
         delete from public.price_tiers as t
         using private.changed_tiers(batch) as c
-        where c.is_gone and c.tier_id = t.id
+        where c.is_gone and c.tier_id = t.id and c.listing_id = any(v_listing_ids)
         returning t.retailer_product_id
     )
 
@@ -3762,7 +3838,7 @@ begin
         insert into public.price_tiers as t (retailer_product_id, quantities, discount_percent)
         select c.listing_id, c.quantities, c.discount_percent
         from private.changed_tiers(batch) as c
-        where not c.is_gone
+        where not c.is_gone and c.listing_id = any(v_listing_ids)
         order by c.listing_id, c.quantities
         on conflict on constraint price_tiers_no_overlap do nothing
         returning t.retailer_product_id
@@ -3848,6 +3924,7 @@ declare
     v_batch_size integer;
     v_state text;
     v_constraint text;
+    v_hint text;
 begin
     select r.* into v_run
     from private.sync_runs as r
@@ -3905,9 +3982,9 @@ begin
         if cardinality(v_priced) > 0 then
             perform private.set_prices(v_priced);
         end if;
-        -- The stock that orders wait for comes late and is held short.
+        -- The stock that orders wait for comes late and is held short, unless a seller is new.
         v_counted := private.lock_stock(v_batch);
-        v_stock := private.take_in_stock(v_batch);
+        v_stock := private.take_in_stock(v_batch, v_counted);
         v_variants := private.take_in_variants(v_batch, v_counted);
         v_pictures := private.take_in_pictures(v_batch);
         perform set_config('mallgram.sync_run_id', '', true);
@@ -3915,8 +3992,13 @@ begin
         set constraints all immediate;
     exception
         when data_exception or integrity_constraint_violation or cardinality_violation
-            or query_canceled then
-            get stacked diagnostics v_constraint = constraint_name, v_state = returned_sqlstate;
+            or query_canceled
+            -- private.fail, by a trigger
+            or sqlstate 'PT400' or sqlstate 'PT409' then
+            get stacked diagnostics
+                v_constraint = constraint_name,
+                v_state = returned_sqlstate,
+                v_hint = pg_exception_hint;
             -- Too many for the time that a statement has: what is left of it does for a note.
             if v_taken > 1 and v_state = '57014' then
                 update private.sync_runs as r set batch_limit = v_taken / 2 where r.id = v_run.id;
@@ -3931,7 +4013,11 @@ begin
                 reasons = array_remove(
                     array[
                         'not_kept',
-                        case when v_state = '57014' then 'too_slow' else v_constraint end
+                        case
+                            when v_state = '57014' then 'too_slow'
+                            when v_state like 'PT%' then v_hint
+                            else v_constraint
+                        end
                     ],
                     ''
                 )
@@ -4001,7 +4087,7 @@ revoke all on function private.take_in_sellers(private.sync_batch) from public;
 revoke all on function private.take_in_retail(private.sync_batch) from public;
 revoke all on function private.take_in_wholesale(private.sync_batch) from public;
 revoke all on function private.take_in_links(private.sync_batch) from public;
-revoke all on function private.take_in_stock(private.sync_batch) from public;
+revoke all on function private.take_in_stock(private.sync_batch, uuid []) from public;
 revoke all on function private.take_in_costs(private.sync_batch) from public;
 revoke all on function private.take_in_tiers(private.sync_batch) from public;
 revoke all on function private.take_in_variants(private.sync_batch, uuid []) from public;
@@ -4018,9 +4104,10 @@ comment on function private.take_in_wholesale(private.sync_batch) is
 'The same into products_retailer.';
 comment on function private.take_in_links(private.sync_batch) is
 'Links new products to their goods and forgets absences: {new, seen_again}.';
-comment on function private.take_in_stock(private.sync_batch) is
-'Pieces at the supplier less those that are paid and not shipped, never fewer than unpaid orders '
-'hold; what the supplier does not say stays as it is. How many rows were written.';
+comment on function private.take_in_stock(private.sync_batch, uuid []) is
+'Of those listings of a batch whose stock is locked: pieces at the supplier less those that are '
+'paid and not shipped, never fewer than unpaid orders hold; what the supplier does not say stays '
+'as it is. How many rows were written.';
 comment on function private.take_in_costs(private.sync_batch) is
 'Cost, freight by country and wholesale breaks: ids of the listings whose price may change.';
 comment on function private.take_in_tiers(private.sync_batch) is
@@ -4035,8 +4122,8 @@ comment on function private.add_counts(jsonb, jsonb) is 'Two sets of counts, key
 comment on function service.apply_sync(uuid, integer) is
 'Takes the next goods of a run in, in one transaction: {taken, written, is_done}. Where the tables '
 'refuse one, or the time of a statement is over, half as many are tried, down to the one, which is '
-'left out as not_answered with not_kept and the constraint or too_slow. Definer because the tables '
-'are closed to the service.';
+'left out as not_answered with not_kept and the constraint, the refusal''s code or too_slow. '
+'Definer because the tables are closed to the service.';
 
 -- 37_supply/64_finish.sql
 -- The end of a run: what was not found twice is taken off, the report is written, and what was
@@ -4080,7 +4167,10 @@ begin
         select
             l.listing_id, l.external_id, l.absences, x.reason, s.absence_limit, c.is_silent,
             (not c.is_silent or l.silences + 1 >= s.silence_limit)
-            and coalesce(l.missed_at <= now() - s.absence_gap, true) as is_absent
+            and (
+                not v_run.is_scheduled
+                or coalesce(l.missed_at <= now() - s.absence_gap, true)
+            ) as is_absent
         from private.supplier_listings as l
         inner join private.sync_sources as s on l.platform = s.platform
         left join private.sync_items as x
@@ -4205,6 +4295,8 @@ begin
     end if;
     v_batch := least(finish_sync.batch, v_run.batch_limit);
     begin
+        -- What leaves the shelf leaves the lists of prices: before the first row, as in apply_sync.
+        perform private.lock_prices();
         perform set_config('mallgram.sync_run_id', v_run.id::text, true);
         v_absences := private.count_absences(v_run.id, v_batch);
         perform set_config('mallgram.sync_run_id', '', true);

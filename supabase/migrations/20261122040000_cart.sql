@@ -219,6 +219,8 @@ begin
         from private.read_items(set_cart_items.items) as i
         cross join lateral unnest(i.listing_ids, i.channels, i.quantities, i.variant_ids)
             as u (listing_id, channel, quantity, variant_id)
+        -- Everyone refers to products in the order of their ids.
+        order by u.listing_id, u.variant_id
     loop
         -- A cart may hold what is not in stock just now; it may never hold an unsellable quantity.
         select l.* into v_problem

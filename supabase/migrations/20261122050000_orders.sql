@@ -64,6 +64,9 @@ create table public.orders (
     promo_code_id uuid,
     promo_code text,
     shipping_address jsonb not null,
+    exchange_rate numeric(18, 8),
+    exchange_rate_source text,
+    exchange_rate_at timestamptz,
     tracking_number text,
     expires_at timestamptz,
     cancel_reason text,
@@ -86,6 +89,9 @@ create table public.orders (
     constraint orders_promo_code_is_whole check (num_nonnulls(promo_code_id, promo_code) in (0, 2)),
     constraint orders_discount_has_promo_code
     check (discount_amount = 0 or promo_code_id is not null),
+    constraint orders_exchange_rate_is_whole
+    check (num_nonnulls(exchange_rate, exchange_rate_source, exchange_rate_at) in (0, 3)),
+    constraint orders_exchange_rate_positive check (exchange_rate > 0 and exchange_rate <> 'NaN'),
     constraint orders_shipping_address_is_object check (jsonb_typeof(shipping_address) = 'object'),
     constraint orders_cancel_reason_is_one_line
     check (cancel_reason ~ '^[^[:cntrl:]]*$' and char_length(cancel_reason) <= 300),
@@ -122,6 +128,10 @@ comment on column public.orders.tax_amount is
 comment on column public.orders.expires_at is
 'Until when a pending order holds its stock and its promo use.';
 comment on column public.orders.shipping_address is 'Copy of the address as it was when ordered.';
+comment on column public.orders.exchange_rate is
+'Units of currency that prices reckoned for one dollar when it was placed; kept, whatever the rate '
+'does after.';
+comment on column public.orders.exchange_rate_at is 'When the source quoted that rate.';
 comment on column public.orders.promo_code is 'The code as it was written when ordered.';
 
 create table public.order_items (
@@ -423,11 +433,15 @@ create type private.quote as (
     shipping numeric(12, 2),
     duty numeric(12, 2),
     tax numeric(12, 2),
-    total numeric(12, 2)
+    total numeric(12, 2),
+    exchange_rate numeric(18, 8),
+    exchange_rate_source text,
+    exchange_rate_at timestamptz
 );
 
 comment on type private.quote is
-'What lines cost in a country: every amount in currency, tax included in the others.';
+'What lines cost in a country: every amount in currency, tax included in the others. exchange_rate '
+'is the units of currency that prices reckon for one dollar, as its source quoted it.';
 
 create or replace function private.discount_room(lines private.order_line [], country text)
 returns numeric
@@ -482,9 +496,12 @@ declare
     v_promo record;
     v_tax_rate numeric;
 begin
-    select c.code, c.currency
-    into v_quote.country, v_quote.currency
+    select c.code, c.currency, r.per_dollar, r.source, r.quoted_at
+    into
+        v_quote.country, v_quote.currency, v_quote.exchange_rate, v_quote.exchange_rate_source,
+        v_quote.exchange_rate_at
     from public.countries as c
+    left join private.pricing_rates as r on c.currency = r.currency
     where c.code = compute_quote.country;
     if not found then
         perform private.fail('country_unknown', left(compute_quote.country, 200));
@@ -600,7 +617,10 @@ as $$
             'shipping', quote_as_json.quote.shipping,
             'duty', quote_as_json.quote.duty,
             'tax', quote_as_json.quote.tax,
-            'total', quote_as_json.quote.total
+            'total', quote_as_json.quote.total,
+            'exchange_rate', quote_as_json.quote.exchange_rate,
+            'exchange_rate_source', quote_as_json.quote.exchange_rate_source,
+            'exchange_rate_at', quote_as_json.quote.exchange_rate_at
         )
 $$;
 
@@ -619,7 +639,8 @@ comment on function private.variant_key(uuid) is
 '{variant_id} of a line that names one, {} of any other.';
 comment on function private.quote_as_json(private.quote) is
 'A quote as RPCs answer it: {country, currency, lines, subtotal, promo_code, promo_problem, '
-'discount, shipping, duty, tax (contained), total}.';
+'discount, shipping, duty, tax (contained), total, exchange_rate (units of currency for one '
+'dollar), exchange_rate_source, exchange_rate_at}.';
 
 create or replace function private.quote_cart(country text, promo_code text)
 returns jsonb
@@ -708,8 +729,10 @@ grant execute on function public.quote_cart(text, text) to authenticated;
 
 comment on function public.quote_cart(text, text) is
 'The caller''s cart, priced: {country, currency, lines, subtotal, promo_code, promo_problem, '
-'discount, shipping, duty, tax, total, changes}. changes says what differs from the last quote: '
-'kind is price_changed or the line''s problem. Errors: country_unknown, rate_limit_exceeded.';
+'discount, shipping, duty, tax, total, exchange_rate (units of currency that prices reckon for '
+'one dollar), exchange_rate_source, exchange_rate_at, changes}. changes says what differs from the '
+'last quote: kind is price_changed or the line''s problem. Errors: country_unknown, '
+'rate_limit_exceeded.';
 
 -- 50_orders/50_place_order.sql
 create or replace function private.input_text(input jsonb)
@@ -951,14 +974,15 @@ begin
     insert into public.orders as o (
         user_id, country, currency, language, subtotal_price, discount_amount, shipping_amount,
         duty_amount, tax_amount, shipping_tax_amount, total_price, promo_code_id, promo_code,
-        shipping_address, expires_at
+        shipping_address, expires_at, exchange_rate, exchange_rate_source, exchange_rate_at
     )
     select
         v_user_id, v_quote.country, v_quote.currency, u.language, v_quote.subtotal,
         v_quote.discount, v_quote.shipping, v_quote.duty, v_quote.tax,
         v_taxes[cardinality(v_taxes)], v_quote.total, v_quote.promo_code_id, v_quote.promo_code,
         private.snapshot_address(v_user_id, place_order.address, place_order.country),
-        now() + private.hold_duration()
+        now() + private.hold_duration(), v_quote.exchange_rate, v_quote.exchange_rate_source,
+        v_quote.exchange_rate_at
     from public.users as u
     where u.id = v_user_id
     returning o.* into v_order;

@@ -2,7 +2,7 @@
 
 -- 74_wishlist/10_wishlist_items.sql
 create table public.wishlist_items (
-    user_id uuid not null references public.users (id) on delete cascade,
+    user_id uuid not null default auth.uid() references public.users (id) on delete cascade,
     product_id uuid references public.products (id) on delete cascade,
     retailer_product_id uuid references public.products_retailer (id) on delete cascade,
     listing_id uuid not null generated always as (
@@ -39,9 +39,66 @@ create policy select_own on public.wishlist_items
 for select to authenticated
 using (user_id = (select auth.uid()));
 
-comment on policy select_own on public.wishlist_items is 'A person sees their own wishes.';
+create policy insert_own on public.wishlist_items
+for insert to authenticated
+with check (
+    user_id = (select auth.uid())
+    and (
+        exists (
+            select from public.products as p
+            where p.id = wishlist_items.product_id and p.is_active
+        )
+        or exists (
+            select from public.products_retailer as p
+            where p.id = wishlist_items.retailer_product_id and p.is_active
+        )
+    )
+);
 
-grant select on public.wishlist_items to authenticated, service_role;
+create policy delete_own on public.wishlist_items
+for delete to authenticated
+using (user_id = (select auth.uid()));
+
+comment on policy select_own on public.wishlist_items is 'A person sees their own wishes.';
+comment on policy insert_own on public.wishlist_items is
+'A person wishes for themselves, of what is on sale.';
+comment on policy delete_own on public.wishlist_items is
+'A person takes back their own wishes.';
+
+grant select, delete on public.wishlist_items to authenticated;
+grant insert (product_id, retailer_product_id) on public.wishlist_items to authenticated;
+grant select on public.wishlist_items to service_role;
+
+create or replace function private.tg_wishlist_items__check_count()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    if exists (
+        select
+        from public.wishlist_items as w
+        where w.user_id in (select c.user_id from changed as c)
+        group by w.user_id
+        having count(*) > 200
+    ) then
+        perform private.fail('wishlist_full', '200');
+    end if;
+    return null;
+end
+$$;
+
+revoke all on function private.tg_wishlist_items__check_count() from public;
+
+comment on function private.tg_wishlist_items__check_count() is
+'Trigger: nobody wishes for more than 200 things. Definer because it counts beside the policies. '
+'Error: wishlist_full.';
+
+create trigger wishlist_items_50_check_count
+after insert on public.wishlist_items
+referencing new table as changed
+for each statement execute function private.tg_wishlist_items__check_count();
 
 create or replace function private.is_in_stock(listing_id uuid)
 returns boolean
@@ -96,9 +153,6 @@ begin
     on conflict on constraint wishlist_items_pkey do update
     set notified_at = null
     where w.notified_at is not null and not private.is_in_stock(w.listing_id);
-    if (select count(*) from public.wishlist_items as w where w.user_id = v_user_id) > 200 then
-        perform private.fail('wishlist_full', '200');
-    end if;
     return query
     select w.*
     from public.wishlist_items as w

@@ -60,6 +60,16 @@ describe('an anonymous page', () => {
     assert.deepEqual([other.status, other.json.length], [200, 1]);
   });
 
+  test('says the same of itself to whoever asks for no more than that', async () => {
+    const more = '&page_size=16';
+    const head = await list({ more, method: 'HEAD' });
+    assert.deepEqual([head.status, head.policy, head.text], [200, POLICY, '']);
+    const { etag } = await list({ more });
+    assert.equal(head.etag, etag);
+    const again = await list({ more, method: 'HEAD', headers: { 'If-None-Match': etag } });
+    assert.deepEqual([again.status, again.etag], [304, etag]);
+  });
+
   test('is kept by language, however a browser says it', async () => {
     const more = '&page_size=13';
     const name = async (language) => {

@@ -213,7 +213,11 @@ describe('quote', () => {
     await person.client.rpc('merge_cart', { items: [item(goods.kettle, 2), item(goods.lamp, 1)] });
     const { data, error } = await person.client.rpc('quote_cart', { country: 'CM' });
     assert.equal(error, null);
-    const { lines, ...sums } = data;
+    const {
+      lines, exchange_rate: rate, exchange_rate_at: at, exchange_rate_source: source, ...sums
+    } = data;
+    // What a dollar of the supplier's is reckoned at, where there is a rate.
+    assert.ok(rate === null ? at === null && source === null : rate > 0 && Date.parse(at) && source);
     // 25,000 and 3,500 delivery, of which 19.25 % VAT contained.
     assert.deepEqual(sums, {
       country: 'CM',

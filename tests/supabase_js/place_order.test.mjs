@@ -79,7 +79,16 @@ describe('place_order', () => {
       expected_total: 37_500,
     });
     assert.equal(error, null);
-    const { id, order_number, created_at, updated_at, expires_at, ...shown } = order;
+    const {
+      id, order_number, created_at, updated_at, expires_at, exchange_rate, exchange_rate_at,
+      exchange_rate_source, ...shown
+    } = order;
+    // It keeps the rate of the quote that it answers to.
+    const { data: quote } = await shopper.client.rpc('quote_cart', { country: 'CM' });
+    assert.deepEqual(
+      [exchange_rate, exchange_rate_source, exchange_rate_at],
+      [quote.exchange_rate, quote.exchange_rate_source, quote.exchange_rate_at],
+    );
     assert.deepEqual(shown, {
       user_id: shopper.id,
       status: 'pending',
@@ -386,7 +395,9 @@ describe('a refused order', () => {
       expected_total: 22_499,
     });
     await assertRefused(answer, 'total_changed');
-    const { lines, ...sums } = JSON.parse(answer.error.details);
+    const {
+      lines, exchange_rate, exchange_rate_at, exchange_rate_source, ...sums
+    } = JSON.parse(answer.error.details);
     assert.deepEqual(sums, {
       country: 'CM',
       currency: 'XAF',

@@ -366,6 +366,18 @@ describe('wishlists', () => {
     assert.deepEqual(await answered(client.rpc('remove_from_wishlist', pointer(goods.shoe))), []);
   });
 
+  test('are a table too, of which everyone writes their own rows', async () => {
+    const wishes = people.buyer.client.from('wishlist_items');
+    const wish = { product_id: goods.shoe.id };
+    const [row] = await answered(wishes.insert(wish).select());
+    assert.deepEqual([row.user_id, row.listing_id], [people.buyer.id, goods.shoe.id]);
+    assertRejected(await wishes.insert(wish), '23505', 409);
+    const hers = people.stranger.client.from('wishlist_items');
+    assert.deepEqual(await answered(hers.delete().match(wish).select()), []);
+    assertRejected(await hers.insert({ ...wish, user_id: people.buyer.id }), '42501', 403);
+    assert.equal((await answered(wishes.delete().match(wish).select())).length, 1);
+  });
+
   test('a product that is there again is told once, by a message and a mail', async () => {
     const lamp = await makeProduct({
       category, name: 'Solar lamp', name_fr: 'Lampe solaire', prices: { CM: 7_500, ZA: 250 },

@@ -336,6 +336,7 @@ const TABLES = {
       'take a wish over': { user_id: 'stranger' },
       'ask for another notice': { notified_at: null },
     },
+    owner_may_delete: true,
   },
 };
 

@@ -106,7 +106,7 @@ declare
     v_asked jsonb;
     v_tag text;
 begin
-    if current_setting('request.method', true) is distinct from 'GET' then
+    if coalesce(current_setting('request.method', true), '') not in ('GET', 'HEAD') then
         return false;
     end if;
     if current_setting('role', true) is distinct from 'anon' then

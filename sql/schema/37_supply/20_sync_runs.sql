@@ -41,8 +41,8 @@ comment on column private.sync_sources.unknown_stock is
 comment on column private.sync_sources.absence_limit is
 'Absences in a row that take a good off the shelf.';
 comment on column private.sync_sources.absence_gap is
-'Time between two absences: what a supplier''s bad hour hides is missed once, whatever the number '
-'of runs in it.';
+'Time between two absences that scheduled runs count: what a supplier''s bad hour hides is missed '
+'once, whatever the number of runs in it. A run that a person asks for counts at once.';
 comment on column private.sync_sources.silence_limit is
 'From that many runs in a row on in which nobody answered for a good, each is an absence.';
 comment on column private.sync_sources.freight_age is
@@ -90,6 +90,7 @@ create table private.sync_runs (
     channel public.product_channel not null,
     status private.sync_status not null default 'collecting',
     requested_by uuid references public.users (id) on delete restrict,
+    is_scheduled boolean not null default false,
     slices integer not null default 0,
     pauses integer not null default 0,
     pause_reason text,
@@ -129,7 +130,8 @@ create index sync_runs_reviewed_by_idx on private.sync_runs (reviewed_by);
 
 comment on table private.sync_runs is
 'Syncs of a supplier''s catalogue, the newest ones with their items; a row stays as the report.';
-comment on column private.sync_runs.requested_by is 'The admin who asked; null = the schedule.';
+comment on column private.sync_runs.requested_by is
+'The admin who asked; null = the schedule, or somebody at the terminal.';
 comment on column private.sync_runs.slices is 'Attempts of the job that worked on it.';
 comment on column private.sync_runs.pauses is
 'Slices in a row that the supplier ended by not answering.';
@@ -241,7 +243,9 @@ comment on column private.sync_items.listing_id is
 'Our product; a new one has its id from when the run was decided and no foreign key, for it does '
 'not exist yet.';
 
-create or replace function private.start_sync(platform text, requested_by uuid default null)
+create or replace function private.start_sync(
+    platform text, requested_by uuid default null, is_scheduled boolean default false
+)
 returns uuid
 language plpgsql
 set search_path = ''
@@ -249,8 +253,8 @@ as $$
 declare
     v_run_id uuid;
 begin
-    insert into private.sync_runs as r (platform, channel, requested_by)
-    select s.platform, s.channel, start_sync.requested_by
+    insert into private.sync_runs as r (platform, channel, requested_by, is_scheduled)
+    select s.platform, s.channel, start_sync.requested_by, start_sync.is_scheduled
     from private.sync_sources as s
     where s.platform = start_sync.platform
     on conflict on constraint sync_runs_platform_active_key do nothing
@@ -289,7 +293,8 @@ begin
         for update skip locked
     loop
         v_started := v_started || coalesce(
-            to_jsonb(private.start_sync(v_source.platform)), '[]'::jsonb
+            to_jsonb(private.start_sync(v_source.platform, is_scheduled => true)),
+            '[]'::jsonb
         );
     end loop;
     -- A run whose work got lost on the way (dead after its attempts) is taken up again, twice. What
@@ -549,7 +554,7 @@ begin
 end
 $$;
 
-revoke all on function private.start_sync(text, uuid) from public;
+revoke all on function private.start_sync(text, uuid, boolean) from public;
 revoke all on function private.end_sync(uuid, private.sync_status, text) from public;
 revoke all on function service.begin_due_syncs(text []) from public;
 revoke all on function service.begin_sync_slice(uuid) from public;
@@ -564,7 +569,7 @@ grant execute on function service.record_sync_details(uuid, jsonb) to mallgram_s
 grant execute on function service.continue_sync(uuid, integer, integer, text) to mallgram_service;
 grant execute on function service.fail_sync(uuid, text) to mallgram_service;
 
-comment on function private.start_sync(text, uuid) is
+comment on function private.start_sync(text, uuid, boolean) is
 'A new run of a platform with its job; null when one is under way or there is no such platform.';
 comment on function private.end_sync(uuid, private.sync_status, text) is
 'Ends a run; a failed one goes before the admins.';

@@ -102,6 +102,11 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+    perform
+    from private.supplier_listings as l
+    where l.listing_id = any(hold_columns.listing_ids)
+    order by l.listing_id
+    for no key update;
     update private.supplier_listings as l
     set held_columns = array(
         select distinct h.column_name

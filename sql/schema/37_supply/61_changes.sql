@@ -1,6 +1,6 @@
--- What of a batch is not in the shop as the supplier has it. Each of these is planned anew for the
--- stretch of goods that it is asked for; the statements that write what they find are not, for the
--- checks of foreign keys are planned like the statement that makes them, once a row.
+-- What of a batch is not in the shop as the supplier has it: nothing here writes or locks. What
+-- reads a stretch of goods is planned anew for it; the statements that write what was found are
+-- not, for the checks of foreign keys are planned like the statement that makes them, once a row.
 
 create type private.sync_batch as (
     run_id uuid,
@@ -90,48 +90,42 @@ comment on function private.base_margins(private.sync_batch) is
 'The margin of the base price by category and cost in dollars, for the categories of a batch; '
 'bands do not overlap.';
 
-create or replace function private.lock_changed_products(batch private.sync_batch)
-returns void
+create or replace function private.moved_products(batch private.sync_batch)
+returns table (listing_id uuid, supplier_id uuid)
 language plpgsql
+stable
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
 begin
-    -- Whoever is changing one of these by hand ends first: the next statement sees what they hold.
-    perform
+    return query
+    select p.id, u.id
     from private.sync_items as i
     inner join private.staged_products as s
         on i.run_id = s.run_id and i.external_id = s.external_id
-    inner join public.products as p on i.listing_id = p.id
-    left join private.product_costs as c on i.listing_id = c.listing_id
+    inner join private.supplier_listings as l on i.listing_id = l.listing_id
+    inner join (
+        select r.id, r.supplier_id from public.products as r
+        union all
+        select w.id, w.supplier_id from public.products_retailer as w
+    ) as p on i.listing_id = p.id
+    -- A seller that is not told is not another one.
+    inner join public.suppliers as u
+        on u.platform = batch.platform and s.seller_external_id = u.external_id
     where i.run_id = batch.run_id
         and i.reason is null
         and i.external_id > batch.after
         and i.external_id <= batch.upto
-        and (
-            not p.is_active
-            or (p.category_id, p.name, p.description) is distinct from (
-                i.category_id, s.title, s.description
-            )
-            or coalesce(i.title_fr, p.name_fr) is distinct from p.name_fr
-            or coalesce(s.description_fr, p.description_fr) is distinct from p.description_fr
-            or coalesce(s.weight_grams, p.weight_grams) is distinct from p.weight_grams
-            or (p.seller_rating, p.review_count) is distinct from (
-                least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2),
-                coalesce(s.review_count, 0)
-            )
-            or (c.cost, c.currency) is distinct from (s.price::numeric(12, 2), s.currency)
-        )
-    order by p.id
-    for no key update of p;
+        and p.supplier_id is distinct from u.id
+        and not 'supplier_id' = any(l.held_columns);
 end
 $$;
 
-revoke all on function private.lock_changed_products(private.sync_batch) from public;
+revoke all on function private.moved_products(private.sync_batch) from public;
 
-comment on function private.lock_changed_products(private.sync_batch) is
-'Waits for whoever is changing products of a batch by hand, and locks what the batch may change.';
+comment on function private.moved_products(private.sync_batch) is
+'Goods of a batch that another seller has now, unless a person has said whose they are.';
 
 create or replace function private.changed_products(batch private.sync_batch)
 returns table (
@@ -203,11 +197,11 @@ begin
             end as price_mallgram,
             case
                 when 'seller_rating' = any(l.held_columns) then p.seller_rating
-                else least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2)
+                else coalesce(s.rating, s.seller_rating, p.seller_rating)::numeric(3, 2)
             end as seller_rating,
             case
                 when 'review_count' = any(l.held_columns) then p.review_count
-                else coalesce(s.review_count, 0)
+                else coalesce(s.review_count, p.review_count, 0)
             end as review_count,
             case
                 when 'weight_grams' = any(l.held_columns) then p.weight_grams
@@ -217,7 +211,8 @@ begin
                 when 'is_active' = any(l.held_columns) then p.is_active
                 else p.id is null or l.listing_id is not null or p.is_active
             end as is_active,
-            p.id as old_id, p.category_id as old_category_id, p.name as old_name, p.name_fr as old_name_fr, p.description as old_description,
+            p.id as old_id, p.category_id as old_category_id, p.name as old_name,
+            p.name_fr as old_name_fr, p.description as old_description,
             p.description_fr as old_description_fr, p.price_mallgram as old_price,
             p.seller_rating as old_rating, p.review_count as old_reviews,
             p.weight_grams as old_weight, p.is_active as old_is_active
@@ -245,8 +240,12 @@ begin
     from wanted as w
     where w.price_mallgram is not null
         and (
-            w.old_id is null
-            or (
+            -- What a person has deleted since the run was decided stays away.
+            w.old_id is null and not exists (
+                select from private.supplier_refused as r
+                where r.platform = batch.platform and r.external_id = w.external_id
+            )
+            or w.old_id is not null and (
                 w.category_id, w.name, w.name_fr, w.description, w.description_fr,
                 w.price_mallgram, w.seller_rating, w.review_count, w.weight_grams, w.is_active
             ) is distinct from (
@@ -264,52 +263,6 @@ revoke all on function private.changed_products(private.sync_batch) from public;
 comment on function private.changed_products(private.sync_batch) is
 'Goods of a batch that are not in products as the supplier has them, but for the columns that are '
 'held by hand; without a price of any kind they are left out.';
-
-create or replace function private.lock_changed_wholesale_products(batch private.sync_batch)
-returns void
-language plpgsql
-set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
-set jit = 'off'
-as $$
-begin
-    -- Whoever is changing one of these by hand ends first: the next statement sees what they hold.
-    perform
-    from private.sync_items as i
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    inner join public.products_retailer as p on i.listing_id = p.id
-    left join private.product_costs as c on i.listing_id = c.listing_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and (
-            not p.is_active
-            or (p.category_id, p.name, p.description) is distinct from (
-                i.category_id, s.title, s.description
-            )
-            or coalesce(i.title_fr, p.name_fr) is distinct from p.name_fr
-            or coalesce(s.description_fr, p.description_fr) is distinct from p.description_fr
-            or coalesce(s.weight_grams, p.weight_grams) is distinct from p.weight_grams
-            or (p.seller_rating, p.review_count) is distinct from (
-                least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2),
-                coalesce(s.review_count, 0)
-            )
-            or (c.cost, c.currency) is distinct from (s.price::numeric(12, 2), s.currency)
-            or (p.min_order_quantity, p.order_increment) is distinct from (
-                least(greatest(s.min_order_quantity, 2), 10000), greatest(s.order_increment, 1)
-            )
-        )
-    order by p.id
-    for no key update of p;
-end
-$$;
-
-revoke all on function private.lock_changed_wholesale_products(private.sync_batch) from public;
-
-comment on function private.lock_changed_wholesale_products(private.sync_batch) is
-'As lock_changed_products, of products_retailer.';
 
 create or replace function private.changed_wholesale_products(batch private.sync_batch)
 returns table (
@@ -383,11 +336,11 @@ begin
             end as price_mallgram,
             case
                 when 'seller_rating' = any(l.held_columns) then p.seller_rating
-                else least(greatest(coalesce(s.rating, s.seller_rating), 0), 5)::numeric(3, 2)
+                else coalesce(s.rating, s.seller_rating, p.seller_rating)::numeric(3, 2)
             end as seller_rating,
             case
                 when 'review_count' = any(l.held_columns) then p.review_count
-                else coalesce(s.review_count, 0)
+                else coalesce(s.review_count, p.review_count, 0)
             end as review_count,
             -- The shop sells no more than 10,000 pieces of one thing at once.
             case
@@ -406,7 +359,8 @@ begin
                 when 'is_active' = any(l.held_columns) then p.is_active
                 else p.id is null or l.listing_id is not null or p.is_active
             end as is_active,
-            p.id as old_id, p.category_id as old_category_id, p.name as old_name, p.name_fr as old_name_fr, p.description as old_description,
+            p.id as old_id, p.category_id as old_category_id, p.name as old_name,
+            p.name_fr as old_name_fr, p.description as old_description,
             p.description_fr as old_description_fr, p.price_mallgram as old_price,
             p.seller_rating as old_rating, p.review_count as old_reviews,
             p.min_order_quantity as old_minimum, p.order_increment as old_increment,
@@ -440,8 +394,12 @@ begin
     from wanted as w
     where w.price_mallgram is not null
         and (
-            w.old_id is null
-            or (
+            -- What a person has deleted since the run was decided stays away.
+            w.old_id is null and not exists (
+                select from private.supplier_refused as r
+                where r.platform = batch.platform and r.external_id = w.external_id
+            )
+            or w.old_id is not null and (
                 w.category_id, w.name, w.name_fr, w.description, w.description_fr,
                 w.price_mallgram, w.seller_rating, w.review_count, w.min_order_quantity,
                 w.order_increment, w.weight_grams, w.is_active
@@ -559,37 +517,6 @@ revoke all on function private.changed_stock(private.sync_batch) from public;
 comment on function private.changed_stock(private.sync_batch) is
 'Listings of a batch of which the supplier, less those that are paid and not shipped, has another '
 'number of pieces than the shop; what the supplier does not say stays as it is.';
-
-create or replace function private.lock_stock(batch private.sync_batch)
-returns uuid []
-language plpgsql
-set search_path = ''
-set jit = 'off'
-as $$
-declare
-    v_counted uuid [];
-begin
-    select coalesce(array_agg(distinct c.listing_id), '{}') into v_counted
-    from private.changed_variants(batch) as c;
-    -- Locks in the order that orders take them. Who counts a variant holds its product's row, an
-    -- order as well as the sync.
-    perform
-    from public.product_stock as k
-    where k.listing_id in (
-        select u.id from unnest(v_counted) as u (id)
-        union
-        select c.listing_id from private.changed_stock(batch) as c
-    )
-    order by k.listing_id
-    for no key update of k;
-    return v_counted;
-end
-$$;
-
-revoke all on function private.lock_stock(private.sync_batch) from public;
-
-comment on function private.lock_stock(private.sync_batch) is
-'Locks the stock of what a batch counts anew: ids of the listings of which a variant changes.';
 
 create or replace function private.changed_variants(batch private.sync_batch)
 returns table (
@@ -802,8 +729,9 @@ begin
         and i.reason is null
         and i.external_id > batch.after
         and i.external_id <= batch.upto
-        and (o.is_served, o.fee, o.min_days, o.max_days) is distinct from (
-            a.fee is not null, a.fee, a.min_days, greatest(a.max_days, a.min_days)
+        and (o.is_served, o.fee, o.currency, o.min_days, o.max_days) is distinct from (
+            a.fee is not null, a.fee, case when a.fee is not null then a.currency end,
+            a.min_days, greatest(a.max_days, a.min_days)
         )
     order by i.listing_id, a.country;
 end

@@ -36,33 +36,13 @@ create or replace function private.take_in_moves(batch private.sync_batch)
 returns uuid []
 language plpgsql
 set search_path = ''
-set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
 as $$
 declare
-    v_moved uuid [];
-    v_supplier_ids uuid [];
+    v_moved uuid [] := array(
+        select m.listing_id from private.moved_products(batch) as m
+    );
 begin
-    select
-        coalesce(array_agg(p.id order by p.id), '{}'), array_agg(u.id order by p.id)
-    into v_moved, v_supplier_ids
-    from private.sync_items as i
-    inner join private.staged_products as s
-        on i.run_id = s.run_id and i.external_id = s.external_id
-    inner join private.supplier_listings as l on i.listing_id = l.listing_id
-    inner join (
-        select r.id, r.supplier_id from public.products as r
-        union all
-        select w.id, w.supplier_id from public.products_retailer as w
-    ) as p on i.listing_id = p.id
-    left join public.suppliers as u
-        on u.platform = batch.platform and s.seller_external_id = u.external_id
-    where i.run_id = batch.run_id
-        and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
-        and p.supplier_id is distinct from u.id
-        and not 'supplier_id' = any(l.held_columns);
     if cardinality(v_moved) = 0 then
         return v_moved;
     end if;
@@ -77,14 +57,27 @@ begin
         and i.external_id <= batch.upto
     order by k.listing_id
     for no key update of k;
-    update public.products as p
-    set supplier_id = m.supplier_id
-    from unnest(v_moved, v_supplier_ids) as m (id, supplier_id)
-    where p.id = m.id;
-    update public.products_retailer as p
-    set supplier_id = m.supplier_id
-    from unnest(v_moved, v_supplier_ids) as m (id, supplier_id)
-    where p.id = m.id;
+    perform from public.products as p where p.id = any(v_moved) order by p.id for update;
+    perform from public.products_retailer as p where p.id = any(v_moved) order by p.id for update;
+    -- Read again: what a person has said of them while these locks were waited for holds.
+    with retail as (
+        update public.products as p
+        set supplier_id = m.supplier_id
+        from private.moved_products(batch) as m
+        where p.id = m.listing_id and p.id = any(v_moved)
+        returning p.id
+    ),
+
+    wholesale as (
+        update public.products_retailer as p
+        set supplier_id = m.supplier_id
+        from private.moved_products(batch) as m
+        where p.id = m.listing_id and p.id = any(v_moved)
+        returning p.id
+    )
+
+    select array(select r.id from retail as r union all select w.id from wholesale as w)
+    into v_moved;
     return v_moved;
 end
 $$;
@@ -93,6 +86,95 @@ revoke all on function private.take_in_moves(private.sync_batch) from public;
 
 comment on function private.take_in_moves(private.sync_batch) is
 'Goods of a batch that another seller has now: ids of what was written.';
+
+create or replace function private.lock_changed_products(batch private.sync_batch)
+returns void
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+begin
+    -- Whoever is changing one of these by hand ends first: the next statement sees what they hold.
+    perform
+    from private.sync_items as i
+    inner join private.staged_products as s
+        on i.run_id = s.run_id and i.external_id = s.external_id
+    inner join public.products as p on i.listing_id = p.id
+    left join private.product_costs as c on i.listing_id = c.listing_id
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+        and (
+            not p.is_active
+            or (p.category_id, p.name, p.description) is distinct from (
+                i.category_id, s.title, s.description
+            )
+            or coalesce(i.title_fr, p.name_fr) is distinct from p.name_fr
+            or coalesce(s.description_fr, p.description_fr) is distinct from p.description_fr
+            or coalesce(s.weight_grams, p.weight_grams) is distinct from p.weight_grams
+            or (p.seller_rating, p.review_count) is distinct from (
+                coalesce(s.rating, s.seller_rating, p.seller_rating)::numeric(3, 2),
+                coalesce(s.review_count, p.review_count)
+            )
+            or (c.cost, c.currency) is distinct from (s.price::numeric(12, 2), s.currency)
+        )
+    order by p.id
+    for no key update of p;
+end
+$$;
+
+revoke all on function private.lock_changed_products(private.sync_batch) from public;
+
+comment on function private.lock_changed_products(private.sync_batch) is
+'Waits for whoever is changing products of a batch by hand, and locks what the batch may change.';
+
+create or replace function private.lock_changed_wholesale_products(batch private.sync_batch)
+returns void
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+set jit = 'off'
+as $$
+begin
+    -- Whoever is changing one of these by hand ends first: the next statement sees what they hold.
+    perform
+    from private.sync_items as i
+    inner join private.staged_products as s
+        on i.run_id = s.run_id and i.external_id = s.external_id
+    inner join public.products_retailer as p on i.listing_id = p.id
+    left join private.product_costs as c on i.listing_id = c.listing_id
+    where i.run_id = batch.run_id
+        and i.reason is null
+        and i.external_id > batch.after
+        and i.external_id <= batch.upto
+        and (
+            not p.is_active
+            or (p.category_id, p.name, p.description) is distinct from (
+                i.category_id, s.title, s.description
+            )
+            or coalesce(i.title_fr, p.name_fr) is distinct from p.name_fr
+            or coalesce(s.description_fr, p.description_fr) is distinct from p.description_fr
+            or coalesce(s.weight_grams, p.weight_grams) is distinct from p.weight_grams
+            or (p.seller_rating, p.review_count) is distinct from (
+                coalesce(s.rating, s.seller_rating, p.seller_rating)::numeric(3, 2),
+                coalesce(s.review_count, p.review_count)
+            )
+            or (c.cost, c.currency) is distinct from (s.price::numeric(12, 2), s.currency)
+            or (p.min_order_quantity, p.order_increment) is distinct from (
+                least(greatest(s.min_order_quantity, 2), 10000), greatest(s.order_increment, 1)
+            )
+        )
+    order by p.id
+    for no key update of p;
+end
+$$;
+
+revoke all on function private.lock_changed_wholesale_products(private.sync_batch) from public;
+
+comment on function private.lock_changed_wholesale_products(private.sync_batch) is
+'As lock_changed_products, of products_retailer.';
 
 create or replace function private.take_in_retail(batch private.sync_batch)
 returns uuid []
@@ -205,7 +287,31 @@ set jit = 'off'
 as $$
 declare
     v_returned integer;
+    v_returning uuid [] := array(
+        select l.listing_id
+        from private.sync_items as i
+        inner join private.staged_products as s
+            on i.run_id = s.run_id and i.external_id = s.external_id
+        inner join private.supplier_listings as l on i.listing_id = l.listing_id
+        where i.run_id = batch.run_id
+            and i.reason is null
+            and i.external_id > batch.after
+            and i.external_id <= batch.upto
+            and (
+                l.absences > 0
+                or l.silences > 0
+                or l.delisted_at is not null
+                or s.description_fr is not null and l.french_at < now() - interval '1 day'
+                or s.description_fr is not null and l.french_at is null
+            )
+    );
 begin
+    -- In the order in which hands that change several goods at once hold their columns.
+    perform
+    from private.supplier_listings as l
+    where l.listing_id = any(v_returning)
+    order by l.listing_id
+    for no key update;
     update private.supplier_listings as l
     set absences = 0,
         missed_at = null,
@@ -218,16 +324,8 @@ begin
         on i.run_id = s.run_id and i.external_id = s.external_id
     where i.run_id = batch.run_id
         and i.reason is null
-        and i.external_id > batch.after
-        and i.external_id <= batch.upto
         and l.listing_id = i.listing_id
-        and (
-            l.absences > 0
-            or l.silences > 0
-            or l.delisted_at is not null
-            or s.description_fr is not null and l.french_at < now() - interval '1 day'
-            or s.description_fr is not null and l.french_at is null
-        );
+        and l.listing_id = any(v_returning);
     get diagnostics v_returned = row_count;
     return v_returned;
 end
@@ -260,7 +358,37 @@ begin
 end
 $$;
 
-create or replace function private.take_in_stock(batch private.sync_batch)
+create or replace function private.lock_stock(batch private.sync_batch)
+returns uuid []
+language plpgsql
+set search_path = ''
+set jit = 'off'
+as $$
+declare
+    v_counted uuid [] := array(
+        select v.listing_id from private.changed_variants(batch) as v
+        union
+        select c.listing_id from private.changed_stock(batch) as c
+    );
+begin
+    -- Locks in the order that orders take them. Who counts a variant holds its product's row, an
+    -- order as well as the sync.
+    perform
+    from public.product_stock as k
+    where k.listing_id in (select u.id from unnest(v_counted) as u (id))
+    order by k.listing_id
+    for no key update of k;
+    return v_counted;
+end
+$$;
+
+revoke all on function private.lock_stock(private.sync_batch) from public;
+
+comment on function private.lock_stock(private.sync_batch) is
+'Locks the stock of what a batch counts anew: ids of the listings of which the pieces or a variant '
+'change. What changes later is left to the next run, for nobody holds it.';
+
+create or replace function private.take_in_stock(batch private.sync_batch, listing_ids uuid [])
 returns integer
 language plpgsql
 set search_path = ''
@@ -272,6 +400,7 @@ begin
     insert into public.product_stock as k (product_id, retailer_product_id, on_hand)
     select c.product_id, c.retailer_product_id, c.pieces
     from private.changed_stock(batch) as c
+    where c.listing_id in (select u.id from unnest(take_in_stock.listing_ids) as u (id))
     -- What unpaid orders hold stays held.
     on conflict on constraint product_stock_pkey do update
     set on_hand = greatest(excluded.on_hand, k.reserved), updated_at = now()
@@ -340,12 +469,21 @@ as $$
 declare
     v_gone uuid [];
     v_new uuid [];
+    v_listing_ids uuid [] := array(
+        select distinct c.listing_id from private.changed_tiers(batch) as c
+    );
 begin
+    -- Whoever is changing breaks by hand ends first: what follows sees that they are held.
+    perform
+    from private.supplier_listings as l
+    where l.listing_id = any(v_listing_ids)
+    order by l.listing_id
+    for no key update;
     -- The old ones go first: two may not overlap even for a moment.
     with gone as (
         delete from public.price_tiers as t
         using private.changed_tiers(batch) as c
-        where c.is_gone and c.tier_id = t.id
+        where c.is_gone and c.tier_id = t.id and c.listing_id = any(v_listing_ids)
         returning t.retailer_product_id
     )
 
@@ -354,7 +492,7 @@ begin
         insert into public.price_tiers as t (retailer_product_id, quantities, discount_percent)
         select c.listing_id, c.quantities, c.discount_percent
         from private.changed_tiers(batch) as c
-        where not c.is_gone
+        where not c.is_gone and c.listing_id = any(v_listing_ids)
         order by c.listing_id, c.quantities
         on conflict on constraint price_tiers_no_overlap do nothing
         returning t.retailer_product_id
@@ -440,6 +578,7 @@ declare
     v_batch_size integer;
     v_state text;
     v_constraint text;
+    v_hint text;
 begin
     select r.* into v_run
     from private.sync_runs as r
@@ -497,9 +636,9 @@ begin
         if cardinality(v_priced) > 0 then
             perform private.set_prices(v_priced);
         end if;
-        -- The stock that orders wait for comes late and is held short.
+        -- The stock that orders wait for comes late and is held short, unless a seller is new.
         v_counted := private.lock_stock(v_batch);
-        v_stock := private.take_in_stock(v_batch);
+        v_stock := private.take_in_stock(v_batch, v_counted);
         v_variants := private.take_in_variants(v_batch, v_counted);
         v_pictures := private.take_in_pictures(v_batch);
         perform set_config('mallgram.sync_run_id', '', true);
@@ -507,8 +646,13 @@ begin
         set constraints all immediate;
     exception
         when data_exception or integrity_constraint_violation or cardinality_violation
-            or query_canceled then
-            get stacked diagnostics v_constraint = constraint_name, v_state = returned_sqlstate;
+            or query_canceled
+            -- private.fail, by a trigger
+            or sqlstate 'PT400' or sqlstate 'PT409' then
+            get stacked diagnostics
+                v_constraint = constraint_name,
+                v_state = returned_sqlstate,
+                v_hint = pg_exception_hint;
             -- Too many for the time that a statement has: what is left of it does for a note.
             if v_taken > 1 and v_state = '57014' then
                 update private.sync_runs as r set batch_limit = v_taken / 2 where r.id = v_run.id;
@@ -523,7 +667,11 @@ begin
                 reasons = array_remove(
                     array[
                         'not_kept',
-                        case when v_state = '57014' then 'too_slow' else v_constraint end
+                        case
+                            when v_state = '57014' then 'too_slow'
+                            when v_state like 'PT%' then v_hint
+                            else v_constraint
+                        end
                     ],
                     ''
                 )
@@ -593,7 +741,7 @@ revoke all on function private.take_in_sellers(private.sync_batch) from public;
 revoke all on function private.take_in_retail(private.sync_batch) from public;
 revoke all on function private.take_in_wholesale(private.sync_batch) from public;
 revoke all on function private.take_in_links(private.sync_batch) from public;
-revoke all on function private.take_in_stock(private.sync_batch) from public;
+revoke all on function private.take_in_stock(private.sync_batch, uuid []) from public;
 revoke all on function private.take_in_costs(private.sync_batch) from public;
 revoke all on function private.take_in_tiers(private.sync_batch) from public;
 revoke all on function private.take_in_variants(private.sync_batch, uuid []) from public;
@@ -610,9 +758,10 @@ comment on function private.take_in_wholesale(private.sync_batch) is
 'The same into products_retailer.';
 comment on function private.take_in_links(private.sync_batch) is
 'Links new products to their goods and forgets absences: {new, seen_again}.';
-comment on function private.take_in_stock(private.sync_batch) is
-'Pieces at the supplier less those that are paid and not shipped, never fewer than unpaid orders '
-'hold; what the supplier does not say stays as it is. How many rows were written.';
+comment on function private.take_in_stock(private.sync_batch, uuid []) is
+'Of those listings of a batch whose stock is locked: pieces at the supplier less those that are '
+'paid and not shipped, never fewer than unpaid orders hold; what the supplier does not say stays '
+'as it is. How many rows were written.';
 comment on function private.take_in_costs(private.sync_batch) is
 'Cost, freight by country and wholesale breaks: ids of the listings whose price may change.';
 comment on function private.take_in_tiers(private.sync_batch) is
@@ -627,5 +776,5 @@ comment on function private.add_counts(jsonb, jsonb) is 'Two sets of counts, key
 comment on function service.apply_sync(uuid, integer) is
 'Takes the next goods of a run in, in one transaction: {taken, written, is_done}. Where the tables '
 'refuse one, or the time of a statement is over, half as many are tried, down to the one, which is '
-'left out as not_answered with not_kept and the constraint or too_slow. Definer because the tables '
-'are closed to the service.';
+'left out as not_answered with not_kept and the constraint, the refusal''s code or too_slow. '
+'Definer because the tables are closed to the service.';

@@ -39,7 +39,10 @@ begin
         select
             l.listing_id, l.external_id, l.absences, x.reason, s.absence_limit, c.is_silent,
             (not c.is_silent or l.silences + 1 >= s.silence_limit)
-            and coalesce(l.missed_at <= now() - s.absence_gap, true) as is_absent
+            and (
+                not v_run.is_scheduled
+                or coalesce(l.missed_at <= now() - s.absence_gap, true)
+            ) as is_absent
         from private.supplier_listings as l
         inner join private.sync_sources as s on l.platform = s.platform
         left join private.sync_items as x
@@ -164,6 +167,8 @@ begin
     end if;
     v_batch := least(finish_sync.batch, v_run.batch_limit);
     begin
+        -- What leaves the shelf leaves the lists of prices: before the first row, as in apply_sync.
+        perform private.lock_prices();
         perform set_config('mallgram.sync_run_id', v_run.id::text, true);
         v_absences := private.count_absences(v_run.id, v_batch);
         perform set_config('mallgram.sync_run_id', '', true);

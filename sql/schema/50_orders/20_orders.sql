@@ -21,6 +21,9 @@ create table public.orders (
     promo_code_id uuid,
     promo_code text,
     shipping_address jsonb not null,
+    exchange_rate numeric(18, 8),
+    exchange_rate_source text,
+    exchange_rate_at timestamptz,
     tracking_number text,
     expires_at timestamptz,
     cancel_reason text,
@@ -43,6 +46,9 @@ create table public.orders (
     constraint orders_promo_code_is_whole check (num_nonnulls(promo_code_id, promo_code) in (0, 2)),
     constraint orders_discount_has_promo_code
     check (discount_amount = 0 or promo_code_id is not null),
+    constraint orders_exchange_rate_is_whole
+    check (num_nonnulls(exchange_rate, exchange_rate_source, exchange_rate_at) in (0, 3)),
+    constraint orders_exchange_rate_positive check (exchange_rate > 0 and exchange_rate <> 'NaN'),
     constraint orders_shipping_address_is_object check (jsonb_typeof(shipping_address) = 'object'),
     constraint orders_cancel_reason_is_one_line
     check (cancel_reason ~ '^[^[:cntrl:]]*$' and char_length(cancel_reason) <= 300),
@@ -79,6 +85,10 @@ comment on column public.orders.tax_amount is
 comment on column public.orders.expires_at is
 'Until when a pending order holds its stock and its promo use.';
 comment on column public.orders.shipping_address is 'Copy of the address as it was when ordered.';
+comment on column public.orders.exchange_rate is
+'Units of currency that prices reckoned for one dollar when it was placed; kept, whatever the rate '
+'does after.';
+comment on column public.orders.exchange_rate_at is 'When the source quoted that rate.';
 comment on column public.orders.promo_code is 'The code as it was written when ordered.';
 
 create table public.order_items (

@@ -10,11 +10,15 @@ create type private.quote as (
     shipping numeric(12, 2),
     duty numeric(12, 2),
     tax numeric(12, 2),
-    total numeric(12, 2)
+    total numeric(12, 2),
+    exchange_rate numeric(18, 8),
+    exchange_rate_source text,
+    exchange_rate_at timestamptz
 );
 
 comment on type private.quote is
-'What lines cost in a country: every amount in currency, tax included in the others.';
+'What lines cost in a country: every amount in currency, tax included in the others. exchange_rate '
+'is the units of currency that prices reckon for one dollar, as its source quoted it.';
 
 create or replace function private.discount_room(lines private.order_line [], country text)
 returns numeric
@@ -69,9 +73,12 @@ declare
     v_promo record;
     v_tax_rate numeric;
 begin
-    select c.code, c.currency
-    into v_quote.country, v_quote.currency
+    select c.code, c.currency, r.per_dollar, r.source, r.quoted_at
+    into
+        v_quote.country, v_quote.currency, v_quote.exchange_rate, v_quote.exchange_rate_source,
+        v_quote.exchange_rate_at
     from public.countries as c
+    left join private.pricing_rates as r on c.currency = r.currency
     where c.code = compute_quote.country;
     if not found then
         perform private.fail('country_unknown', left(compute_quote.country, 200));
@@ -187,7 +194,10 @@ as $$
             'shipping', quote_as_json.quote.shipping,
             'duty', quote_as_json.quote.duty,
             'tax', quote_as_json.quote.tax,
-            'total', quote_as_json.quote.total
+            'total', quote_as_json.quote.total,
+            'exchange_rate', quote_as_json.quote.exchange_rate,
+            'exchange_rate_source', quote_as_json.quote.exchange_rate_source,
+            'exchange_rate_at', quote_as_json.quote.exchange_rate_at
         )
 $$;
 
@@ -206,7 +216,8 @@ comment on function private.variant_key(uuid) is
 '{variant_id} of a line that names one, {} of any other.';
 comment on function private.quote_as_json(private.quote) is
 'A quote as RPCs answer it: {country, currency, lines, subtotal, promo_code, promo_problem, '
-'discount, shipping, duty, tax (contained), total}.';
+'discount, shipping, duty, tax (contained), total, exchange_rate (units of currency for one '
+'dollar), exchange_rate_source, exchange_rate_at}.';
 
 create or replace function private.quote_cart(country text, promo_code text)
 returns jsonb
@@ -295,5 +306,7 @@ grant execute on function public.quote_cart(text, text) to authenticated;
 
 comment on function public.quote_cart(text, text) is
 'The caller''s cart, priced: {country, currency, lines, subtotal, promo_code, promo_problem, '
-'discount, shipping, duty, tax, total, changes}. changes says what differs from the last quote: '
-'kind is price_changed or the line''s problem. Errors: country_unknown, rate_limit_exceeded.';
+'discount, shipping, duty, tax, total, exchange_rate (units of currency that prices reckon for '
+'one dollar), exchange_rate_source, exchange_rate_at, changes}. changes says what differs from the '
+'last quote: kind is price_changed or the line''s problem. Errors: country_unknown, '
+'rate_limit_exceeded.';

@@ -237,14 +237,15 @@ begin
     insert into public.orders as o (
         user_id, country, currency, language, subtotal_price, discount_amount, shipping_amount,
         duty_amount, tax_amount, shipping_tax_amount, total_price, promo_code_id, promo_code,
-        shipping_address, expires_at
+        shipping_address, expires_at, exchange_rate, exchange_rate_source, exchange_rate_at
     )
     select
         v_user_id, v_quote.country, v_quote.currency, u.language, v_quote.subtotal,
         v_quote.discount, v_quote.shipping, v_quote.duty, v_quote.tax,
         v_taxes[cardinality(v_taxes)], v_quote.total, v_quote.promo_code_id, v_quote.promo_code,
         private.snapshot_address(v_user_id, place_order.address, place_order.country),
-        now() + private.hold_duration()
+        now() + private.hold_duration(), v_quote.exchange_rate, v_quote.exchange_rate_source,
+        v_quote.exchange_rate_at
     from public.users as u
     where u.id = v_user_id
     returning o.* into v_order;

@@ -1,7 +1,7 @@
 -- What no order, line or event can be, whoever writes it: every constraint of the three tables.
 begin;
 \ir ../_helpers.psql
-select plan(51);
+select plan(53);
 
 -- given an order of two lines with a code
 select tests.make_user('amina', 'fr', 'CM');
@@ -25,6 +25,11 @@ insert into tests.breaks values
     'where id = tests.id(''order'')', 'two orders of one id'),
 ('orders', 'orders_language_is_known', 'update public.orders set language = ''de'' '
     'where id = tests.id(''second'')', 'an order in German'),
+('orders', 'orders_exchange_rate_is_whole', 'update public.orders set exchange_rate = 600 '
+    'where id = tests.id(''second'')', 'an order with a rate of nobody''s'),
+('orders', 'orders_exchange_rate_positive', 'update public.orders set exchange_rate = 0, '
+    'exchange_rate_source = ''test'', exchange_rate_at = now() '
+    'where id = tests.id(''second'')', 'an order at a rate of nothing'),
 ('orders', 'orders_amounts_not_negative', 'update public.orders set subtotal_price = 0, '
     'total_price = 3500 where id = tests.id(''second'')', 'an order of goods for nothing'),
 ('orders', 'orders_amounts_not_negative', 'update public.orders set shipping_amount = -1, '

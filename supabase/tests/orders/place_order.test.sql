@@ -280,7 +280,8 @@ select is(
             'available', 5, 'problem', null
         )),
         'subtotal', 100.00, 'promo_code', null, 'promo_problem', null, 'discount', 0,
-        'shipping', 99.00, 'duty', 0, 'tax', 25.96, 'total', 199.00
+        'shipping', 99.00, 'duty', 0, 'tax', 25.96, 'total', 199.00,
+        'exchange_rate', null, 'exchange_rate_source', null, 'exchange_rate_at', null
     ),
     'a total that differs is refused with the new quote in the detail'
 );

@@ -1,7 +1,7 @@
 -- What a cart costs, what is wrong with it, and what changed since the last look.
 begin;
 \ir ../_helpers.psql
-select plan(39);
+select plan(41);
 
 -- given amina's cart of two pairs and twenty boxes
 select tests.make_user('amina', 'fr', 'CM');
@@ -23,6 +23,7 @@ select is(
     public.quote_cart('CM'),
     '{"country": "CM", "currency": "XAF", "lines": [], "subtotal": 0, "promo_code": null,
       "promo_problem": null, "discount": 0, "shipping": 0, "duty": 0, "tax": 0, "total": 0,
+      "exchange_rate": null, "exchange_rate_source": null, "exchange_rate_at": null,
       "changes": []}',
     'an empty cart costs nothing, not even delivery'
 );
@@ -53,7 +54,9 @@ select is(
             )
         ),
         'subtotal', 53400, 'promo_code', null, 'promo_problem', null, 'discount', 0,
-        'shipping', 3500, 'duty', 0, 'tax', 9185, 'total', 56900, 'changes', '[]'::jsonb
+        'shipping', 3500, 'duty', 0, 'tax', 9185, 'total', 56900,
+        'exchange_rate', null, 'exchange_rate_source', null, 'exchange_rate_at', null,
+        'changes', '[]'::jsonb
     ),
     'the lines in the order they were put, priced for the country, named in the person''s language'
 );
@@ -62,7 +65,7 @@ select is(
     -- 200 + 20 x 46.50 = 1130, less 113, plus 99; 1116 x 15 / 115
     '{"country": "ZA", "currency": "ZAR", "subtotal": 1130, "promo_code": "PAT10",
       "promo_problem": null, "discount": 113, "shipping": 99, "duty": 0, "tax": 145.57,
-      "total": 1116}',
+      "total": 1116, "exchange_rate": null, "exchange_rate_source": null, "exchange_rate_at": null}',
     'the same cart elsewhere, with a code written anyhow'
 );
 select is(public.quote_cart('ZA') -> 'changes', '[]', 'prices of another currency are no change');
@@ -80,7 +83,8 @@ select is(
     jsonb_build_object(
         'country', 'CM', 'currency', 'XAF', 'subtotal', 53400, 'promo_code', null,
         'promo_problem', p.problem, 'discount', 0, 'shipping', 3500, 'duty', 0, 'tax', 9185,
-        'total', 56900
+        'total', 56900, 'exchange_rate', null, 'exchange_rate_source', null,
+        'exchange_rate_at', null
     ),
     format('code %L: %s', p.code, coalesce(p.problem, 'none'))
 )
@@ -165,7 +169,7 @@ begin
         v_quote - 'lines' - 'changes',
         '{"country": "CM", "currency": "XAF", "subtotal": 34995, "promo_code": null,
           "promo_problem": null, "discount": 0, "shipping": 3500, "duty": 0, "tax": 6214,
-          "total": 38495}',
+          "total": 38495, "exchange_rate": null, "exchange_rate_source": null, "exchange_rate_at": null}',
         'which counts nothing'
     );
     return next is(
@@ -235,6 +239,28 @@ select tests.refuses('select public.quote_cart(''ZA'', ''GUESS21'')', 'PGRST rat
 select lives_ok('select public.quote_cart(''ZA'')', 'a quote without a code is not limited');
 select tests.act_as('amina');
 select lives_ok('select public.quote_cart(''ZA'', ''PAT10'')', 'nor is another person');
+
+-- The rate that its prices were made with ---------------------------------------------------------
+
+select tests.act_as_owner();
+select service.record_exchange_rates(
+    '{"ZAR": "17.12", "XAF": "577.07", "EUR": "0.8797"}', 'test', now()
+);
+select tests.act_as('bongani');
+select is(
+    (select concat_ws(' ', q ->> 'exchange_rate', q ->> 'exchange_rate_source')
+    from public.quote_cart('ZA') as q),
+    '17.12000000 test', 'a quote says what rate its prices were made with, and whose it is'
+);
+select count(*) from public.add_to_cart(tests.id('shoe'), 'retail', 1);
+select tests.act_as_owner();
+select tests.place_order('rated', 'bongani', jsonb_build_array(tests.item('shoe', 1)));
+select service.record_exchange_rates('{"ZAR": "17.60"}', 'later', now());
+select results_eq(
+    $$ select o.exchange_rate, o.exchange_rate_source, o.exchange_rate_at <= now()
+       from public.orders as o where o.id = tests.id('rated') $$,
+    $$ values (577.04537290, 'test', true) $$, 'and an order keeps it, whatever the rate does after'
+);
 
 select * from finish();
 rollback;

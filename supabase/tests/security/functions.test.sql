@@ -459,7 +459,8 @@ select set_eq(
     ('private.tg_supplier_listings__refuse_removed()'),
     ('private.tg_users__emit_welcome()'),
     ('private.tg_users__forget_auth_user()'),
-    ('private.tg_users__mirror_auth_user()')
+    ('private.tg_users__mirror_auth_user()'),
+    ('private.tg_wishlist_items__check_count()')
     $$,
     'exactly these private functions run as their owner'
 );

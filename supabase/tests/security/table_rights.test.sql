@@ -94,9 +94,10 @@ select set_eq(
         'payment_id, reason, refunded_at, status, tax_amount, updated_at, user_id, way)'),
     ('authenticated: select public.suppliers'),
     ('authenticated: select public.users'),
-    ('authenticated: select public.wishlist_items'),
     -- written by the person
     ('authenticated: delete, select public.addresses'),
+    ('authenticated: delete, select public.wishlist_items'),
+    ('authenticated: insert public.wishlist_items (product_id, retailer_product_id)'),
     ('authenticated: delete, select public.saved_payment_methods'),
     ('authenticated: insert public.addresses (city, country, district, id, is_default, label, '
         'landmark, latitude, line1, longitude, phone, recipient_name)'),

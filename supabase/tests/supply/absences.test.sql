@@ -2,7 +2,7 @@
 begin;
 \ir ../_helpers.psql
 \ir _runs.psql
-select plan(30);
+select plan(31);
 
 create function tests.link(external_id text) returns text
 language sql stable as $$
@@ -70,6 +70,16 @@ select is(
 select is(tests.link('a'), '2 0 f vanished', 'it goes off the shelf');
 select tests.syncs('{"a": {}, "b": {}}');
 select is(tests.link('a'), '0 0 t', 'found again it comes back, and nothing is held against it');
+select tests.reads('{"b": {}}');
+update private.sync_runs set is_scheduled = false where id = tests.run();
+select tests.takes_in();
+select tests.reads('{"b": {}}');
+update private.sync_runs set is_scheduled = false where id = tests.run();
+select is(
+    tests.takes_in() @> '{"absent": 1, "delisted": 1}', true,
+    'who asks for a run twice need not wait half a day between'
+);
+select tests.syncs('{"a": {}, "b": {}}');
 update private.sync_sources set absence_limit = 3, absence_gap = '0' where platform = 'aliexpress';
 select tests.syncs('{"b": {}}');
 select tests.syncs('{"b": {}}');

@@ -2,7 +2,7 @@
 begin;
 \ir ../_helpers.psql
 \ir _runs.psql
-select plan(18);
+select plan(20);
 
 create function tests.on_sale() returns text
 language sql stable as $$
@@ -74,6 +74,19 @@ select tests.syncs('{"a": {"aliases": ["b"]}, "c": {}}');
 select is(
     tests.on_sale(), 'a,c', 'what is on the shelf itself is not taken off by the one deleted'
 );
+
+-- While a run waits to be taken in
+select tests.syncs('{"a": {}, "c": {}, "e": {}}');
+select tests.reads('{"a": {}, "c": {}, "e": {}}');
+select service.decide_sync(tests.run());
+delete from public.products where external_id = 'e';
+select is(
+    (service.apply_sync(tests.run(), 100) ->> 'taken')::integer, 3,
+    'what a person deletes while a run is being taken in'
+);
+select service.finish_sync(tests.run());
+select is(tests.on_sale(), 'a,c', 'does not come back by it');
+delete from private.supplier_refused where external_id = 'e';
 
 -- The sync's own deletions are no person's
 select set_config('mallgram.sync_run_id', 'test', true);

@@ -3,7 +3,7 @@ begin;
 \ir ../_helpers.psql
 \ir ../payments/_payments.psql
 \ir _runs.psql
-select plan(38);
+select plan(41);
 
 create function tests.pieces(external_id text) returns text
 language sql stable as $$
@@ -82,6 +82,43 @@ select is(
     tests.pieces('b'), '50 0, ? 0', 'where something is assumed of what is not told, it is assumed'
 );
 update private.sync_sources set unknown_stock = 0;
+
+-- What else is not told ---------------------------------------------------------------------------
+
+create function tests.facts(external_id text) returns text
+language sql stable as $$
+    select concat_ws(
+        ' ', coalesce(p.seller_rating::text, '?'), p.review_count, coalesce(u.external_id, '?')
+    )
+    from public.products as p
+    left join public.suppliers as u on p.supplier_id = u.id
+    where p.external_id = facts.external_id
+$$;
+select tests.reads('{"a": {"stock": 4}, "b": {}}');
+update private.staged_products
+set rating = null, seller_rating = null, review_count = null, seller_external_id = null
+where run_id = tests.run();
+select tests.takes_in();
+select is(tests.facts('a'), '4.60 90 s1', 'what is not told this time leaves what was known');
+update private.quality_rules set is_enabled = false where rule in ('reviews_few', 'orders_few');
+select tests.reads('{"new": {}}');
+update private.staged_products
+set rating = null, seller_rating = null, review_count = null, seller_external_id = null
+where run_id = tests.run();
+select tests.takes_in();
+select is(tests.facts('new'), '? 0 ?', 'what nobody rated has no stars, which is not none of five');
+update private.quality_rules set is_enabled = true where rule in ('reviews_few', 'orders_few');
+delete from public.products where external_id = 'new';
+delete from private.supplier_refused;
+select tests.reads('{"a": {"stock": 4}, "b": {}}');
+update private.staged_products set freight = '[{"country": "ZA", "fee": 2, "currency": "EUR"}]'
+where run_id = tests.run();
+select tests.takes_in();
+select results_eq(
+    $$select f.fee, f.currency from private.product_freights as f
+    inner join public.products as p on f.listing_id = p.id where p.external_id = 'a'$$,
+    $$values (2.00, 'EUR')$$, 'as many euros are not as many dollars'
+);
 
 -- One bad good ------------------------------------------------------------------------------------
 

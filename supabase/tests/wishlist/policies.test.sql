@@ -1,7 +1,7 @@
--- People see their own wishes and write them through their RPCs only.
+-- People see and write their own wishes and nobody else's.
 begin;
 \ir ../_helpers.psql
-select plan(28);
+select plan(29);
 
 -- given two people with a wish each
 select tests.make_user('amina');
@@ -17,7 +17,15 @@ language sql stable as $$
     from public.wishlist_items as w inner join tests.names as n on w.user_id = n.id
 $$;
 
-select tests.has_policies('public.wishlist_items', 'select_own: select to authenticated');
+select tests.make_product('hidden');
+update public.products set is_active = false where id = tests.id('hidden');
+select tests.make_product('lamp');
+
+select tests.has_policies(
+    'public.wishlist_items',
+    'delete_own: delete to authenticated', 'insert_own: insert to authenticated',
+    'select_own: select to authenticated'
+);
 select tests.remember();
 
 select tests.act_as_anon();
@@ -32,11 +40,28 @@ select tests.denies('select public.wishlist()', 'and has no wishlist');
 
 select tests.act_as('amina');
 select is(tests.seen(), 'amina', 'a shopper sees her own');
-select tests.closed('public.wishlist_items', 'insert', 'update', 'delete');
+select tests.closed('public.wishlist_items', 'update');
+select tests.denies(
+    $$ insert into public.wishlist_items (user_id, product_id)
+       values (tests.id('bongani'), tests.id('lamp')) $$, 'she wishes nothing for others'
+);
+select tests.denies(
+    $$ insert into public.wishlist_items (product_id) values (tests.id('hidden')) $$,
+    'nor what is not on sale'
+);
+select tests.denies(
+    $$ insert into public.wishlist_items (product_id, notified_at)
+       values (tests.id('lamp'), now()) $$, 'nor says that she was told'
+);
+delete from public.wishlist_items where product_id = tests.id('shoe');
+select is(tests.seen(), null, 'takes back her own');
+insert into public.wishlist_items (product_id) values (tests.id('shoe'));
+select is(tests.seen(), 'amina', 'and wishes again');
 
 select tests.act_as('chioma');
 select is(tests.seen(), null, 'an admin nobody''s');
-select tests.closed('public.wishlist_items', 'insert', 'update', 'delete');
+delete from public.wishlist_items;
+select tests.closed('public.wishlist_items', 'update');
 
 select tests.act_as_service_role();
 select is(tests.seen(), 'amina bongani', 'service_role sees all');
