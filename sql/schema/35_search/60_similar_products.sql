@@ -65,7 +65,7 @@ begin
     );
     select
         array_agg(f.listing_id order by f.relevance desc, f.listing_id),
-        array_agg(-f.relevance::numeric order by f.relevance desc, f.listing_id),
+        array_agg(-f.relevance::double precision::numeric order by f.relevance desc, f.listing_id),
         array_agg(f.relevance order by f.relevance desc, f.listing_id)
     into v_ids, v_keys, v_relevances
     from (
