@@ -1671,7 +1671,7 @@ begin
             array[coalesce(new.retailer_product_id, old.retailer_product_id)], array['price_tiers']
         );
     end if;
-    return null;
+    return new;
 end
 $$;
 
@@ -1690,8 +1690,13 @@ after update on public.products_retailer
 referencing old table as replaced new table as changed
 for each statement execute function private.tg_products_retailer__hold_columns();
 
+-- A new break waits for the sync before it is in its way, not after.
+create trigger price_tiers_60_hold_new
+before insert on public.price_tiers
+for each row execute function private.tg_price_tiers__hold();
+
 create trigger price_tiers_70_hold
-after insert or update or delete on public.price_tiers
+after update or delete on public.price_tiers
 for each row execute function private.tg_price_tiers__hold();
 
 revoke all on function private.tg_price_tiers__hold() from public;
@@ -2681,7 +2686,7 @@ begin
 
     wanted as (
         select
-            i.listing_id, i.external_id, u.id as supplier_id,
+            i.listing_id, i.external_id, s.aliases, u.id as supplier_id,
             case
                 when 'category_id' = any(l.held_columns) then p.category_id else i.category_id
             end as category_id,
@@ -2763,7 +2768,8 @@ begin
             -- What a person has deleted since the run was decided stays away.
             w.old_id is null and not exists (
                 select from private.supplier_refused as r
-                where r.platform = batch.platform and r.external_id = w.external_id
+                where r.platform = batch.platform
+                    and r.external_id = any(w.aliases || w.external_id)
             )
             or w.old_id is not null and (
                 w.category_id, w.name, w.name_fr, w.description, w.description_fr,
@@ -2820,7 +2826,7 @@ begin
 
     wanted as (
         select
-            i.listing_id, i.external_id, u.id as supplier_id,
+            i.listing_id, i.external_id, s.aliases, u.id as supplier_id,
             case
                 when 'category_id' = any(l.held_columns) then p.category_id else i.category_id
             end as category_id,
@@ -2917,7 +2923,8 @@ begin
             -- What a person has deleted since the run was decided stays away.
             w.old_id is null and not exists (
                 select from private.supplier_refused as r
-                where r.platform = batch.platform and r.external_id = w.external_id
+                where r.platform = batch.platform
+                    and r.external_id = any(w.aliases || w.external_id)
             )
             or w.old_id is not null and (
                 w.category_id, w.name, w.name_fr, w.description, w.description_fr,
@@ -3806,6 +3813,28 @@ begin
 end
 $$;
 
+create or replace function private.lock_tiers(batch private.sync_batch)
+returns void
+language plpgsql
+set search_path = ''
+set jit = 'off'
+as $$
+begin
+    perform
+    from public.price_tiers as t
+    where t.retailer_product_id in (
+        select c.listing_id from private.changed_tiers(batch) as c
+    )
+    order by t.retailer_product_id, t.id
+    for update;
+end
+$$;
+
+revoke all on function private.lock_tiers(private.sync_batch) from public;
+
+comment on function private.lock_tiers(private.sync_batch) is
+'Waits for whoever is changing breaks of a batch by hand: they hold a break before its link.';
+
 create or replace function private.take_in_tiers(batch private.sync_batch)
 returns uuid []
 language plpgsql
@@ -3974,6 +4003,9 @@ begin
             else private.take_in_wholesale(v_batch)
         end;
         v_products := array(select distinct p.id from unnest(v_products) as p (id));
+        if v_run.channel = 'wholesale' then
+            perform private.lock_tiers(v_batch);
+        end if;
         v_links := private.take_in_links(v_batch);
         v_priced := private.take_in_costs(v_batch);
         v_priced := array(
@@ -4201,6 +4233,11 @@ begin
     where m.reason is not null
     order by p.id
     for no key update of p;
+    perform
+    from private.supplier_listings as l
+    where l.listing_id = any(v_missed)
+    order by l.listing_id
+    for no key update;
     with counted as (
         update private.supplier_listings as l
         set silences = case when m.is_silent then least(l.silences + 1, 1000) else 0 end,

@@ -129,8 +129,8 @@ comment on column public.orders.expires_at is
 'Until when a pending order holds its stock and its promo use.';
 comment on column public.orders.shipping_address is 'Copy of the address as it was when ordered.';
 comment on column public.orders.exchange_rate is
-'Units of currency that prices reckoned for one dollar when it was placed; kept, whatever the rate '
-'does after.';
+'Units of currency that new prices reckoned for one dollar when it was placed; kept, whatever the '
+'rate does after.';
 comment on column public.orders.exchange_rate_at is 'When the source quoted that rate.';
 comment on column public.orders.promo_code is 'The code as it was written when ordered.';
 
@@ -441,7 +441,7 @@ create type private.quote as (
 
 comment on type private.quote is
 'What lines cost in a country: every amount in currency, tax included in the others. exchange_rate '
-'is the units of currency that prices reckon for one dollar, as its source quoted it.';
+'is the units of currency that new prices reckon for one dollar, as its source quoted it.';
 
 create or replace function private.discount_room(lines private.order_line [], country text)
 returns numeric

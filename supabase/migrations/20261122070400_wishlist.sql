@@ -43,6 +43,7 @@ create policy insert_own on public.wishlist_items
 for insert to authenticated
 with check (
     user_id = (select auth.uid())
+    and (select private.has_login())
     and (
         exists (
             select from public.products as p
@@ -76,6 +77,12 @@ security definer
 set search_path = ''
 as $$
 begin
+    -- One after the other, each with what the others have wished.
+    perform
+    from public.users as u
+    where u.id in (select c.user_id from changed as c)
+    order by u.id
+    for no key update;
     if exists (
         select
         from public.wishlist_items as w

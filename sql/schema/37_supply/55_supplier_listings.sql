@@ -225,7 +225,7 @@ begin
             array[coalesce(new.retailer_product_id, old.retailer_product_id)], array['price_tiers']
         );
     end if;
-    return null;
+    return new;
 end
 $$;
 
@@ -244,8 +244,13 @@ after update on public.products_retailer
 referencing old table as replaced new table as changed
 for each statement execute function private.tg_products_retailer__hold_columns();
 
+-- A new break waits for the sync before it is in its way, not after.
+create trigger price_tiers_60_hold_new
+before insert on public.price_tiers
+for each row execute function private.tg_price_tiers__hold();
+
 create trigger price_tiers_70_hold
-after insert or update or delete on public.price_tiers
+after update or delete on public.price_tiers
 for each row execute function private.tg_price_tiers__hold();
 
 revoke all on function private.tg_price_tiers__hold() from public;

@@ -460,6 +460,28 @@ begin
 end
 $$;
 
+create or replace function private.lock_tiers(batch private.sync_batch)
+returns void
+language plpgsql
+set search_path = ''
+set jit = 'off'
+as $$
+begin
+    perform
+    from public.price_tiers as t
+    where t.retailer_product_id in (
+        select c.listing_id from private.changed_tiers(batch) as c
+    )
+    order by t.retailer_product_id, t.id
+    for update;
+end
+$$;
+
+revoke all on function private.lock_tiers(private.sync_batch) from public;
+
+comment on function private.lock_tiers(private.sync_batch) is
+'Waits for whoever is changing breaks of a batch by hand: they hold a break before its link.';
+
 create or replace function private.take_in_tiers(batch private.sync_batch)
 returns uuid []
 language plpgsql
@@ -628,6 +650,9 @@ begin
             else private.take_in_wholesale(v_batch)
         end;
         v_products := array(select distinct p.id from unnest(v_products) as p (id));
+        if v_run.channel = 'wholesale' then
+            perform private.lock_tiers(v_batch);
+        end if;
         v_links := private.take_in_links(v_batch);
         v_priced := private.take_in_costs(v_batch);
         v_priced := array(

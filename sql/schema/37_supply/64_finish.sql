@@ -73,6 +73,11 @@ begin
     where m.reason is not null
     order by p.id
     for no key update of p;
+    perform
+    from private.supplier_listings as l
+    where l.listing_id = any(v_missed)
+    order by l.listing_id
+    for no key update;
     with counted as (
         update private.supplier_listings as l
         set silences = case when m.is_silent then least(l.silences + 1, 1000) else 0 end,

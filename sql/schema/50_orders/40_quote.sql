@@ -18,7 +18,7 @@ create type private.quote as (
 
 comment on type private.quote is
 'What lines cost in a country: every amount in currency, tax included in the others. exchange_rate '
-'is the units of currency that prices reckon for one dollar, as its source quoted it.';
+'is the units of currency that new prices reckon for one dollar, as its source quoted it.';
 
 create or replace function private.discount_room(lines private.order_line [], country text)
 returns numeric

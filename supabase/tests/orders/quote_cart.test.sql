@@ -1,7 +1,7 @@
 -- What a cart costs, what is wrong with it, and what changed since the last look.
 begin;
 \ir ../_helpers.psql
-select plan(41);
+select plan(42);
 
 -- given amina's cart of two pairs and twenty boxes
 select tests.make_user('amina', 'fr', 'CM');
@@ -244,22 +244,26 @@ select lives_ok('select public.quote_cart(''ZA'', ''PAT10'')', 'nor is another p
 
 select tests.act_as_owner();
 select service.record_exchange_rates(
-    '{"ZAR": "17.12", "XAF": "577.07", "EUR": "0.8797"}', 'test', now()
+    '{"ZAR": "17.12", "XAF": "577.07", "EUR": "0.8797"}', 'test', now() - interval '1 hour'
 );
 select tests.act_as('bongani');
 select is(
     (select concat_ws(' ', q ->> 'exchange_rate', q ->> 'exchange_rate_source')
     from public.quote_cart('ZA') as q),
-    '17.12000000 test', 'a quote says what rate its prices were made with, and whose it is'
+    '17.12000000 test', 'a quote says what rate prices are made with, and whose it is'
 );
 select count(*) from public.add_to_cart(tests.id('shoe'), 'retail', 1);
 select tests.act_as_owner();
 select tests.place_order('rated', 'bongani', jsonb_build_array(tests.item('shoe', 1)));
-select service.record_exchange_rates('{"ZAR": "17.60"}', 'later', now());
+select service.record_exchange_rates('{"ZAR": "17.60", "EUR": "0.9"}', 'later', now());
+select is(
+    (select r.source from private.pricing_rates as r where r.currency = 'XAF'), 'later',
+    'when prices follow another rate'
+);
 select results_eq(
     $$ select o.exchange_rate, o.exchange_rate_source, o.exchange_rate_at <= now()
        from public.orders as o where o.id = tests.id('rated') $$,
-    $$ values (577.04537290, 'test', true) $$, 'and an order keeps it, whatever the rate does after'
+    $$ values (577.04537290, 'test', true) $$, 'an order keeps that of when it was placed'
 );
 
 select * from finish();

@@ -2,7 +2,7 @@
 begin;
 \ir ../_helpers.psql
 \ir _runs.psql
-select plan(20);
+select plan(21);
 
 create function tests.on_sale() returns text
 language sql stable as $$
@@ -86,6 +86,14 @@ select is(
 );
 select service.finish_sync(tests.run());
 select is(tests.on_sale(), 'a,c', 'does not come back by it');
+delete from private.supplier_refused where external_id = 'e';
+select tests.syncs('{"a": {}, "c": {}, "e": {}}');
+select tests.reads('{"a": {}, "c": {}, "e-new": {"aliases": ["e"]}}');
+select service.decide_sync(tests.run());
+delete from public.products where external_id = 'e';
+select service.apply_sync(tests.run(), 100);
+select service.finish_sync(tests.run());
+select is(tests.on_sale(), 'a,c', 'nor under another of its ids');
 delete from private.supplier_refused where external_id = 'e';
 
 -- The sync's own deletions are no person's

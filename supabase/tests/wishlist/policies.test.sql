@@ -1,7 +1,7 @@
 -- People see and write their own wishes and nobody else's.
 begin;
 \ir ../_helpers.psql
-select plan(29);
+select plan(30);
 
 -- given two people with a wish each
 select tests.make_user('amina');
@@ -74,6 +74,14 @@ select tests.denies('select public.wishlist()', 'the service has none either');
 
 select tests.act_as_owner();
 select tests.nothing_changed('none of these changed a row');
+select tests.make_user('gone');
+delete from auth.users where id = tests.id('gone');
+select tests.act_as('gone');
+select tests.denies(
+    $$ insert into public.wishlist_items (product_id) values (tests.id('lamp')) $$,
+    'a token that outlives its account wishes nothing'
+);
+select tests.act_as_owner();
 
 select tests.violates(
     $$ insert into public.wishlist_items (user_id, product_id)
