@@ -1526,6 +1526,15 @@ begin
         insert into private.supplier_refused (platform, external_id)
         select r.platform, r.external_id from removed as r
         on conflict on constraint supplier_refused_pkey do nothing;
+        -- A run that has found one of them, under whichever of its ids, leaves it out as well.
+        update private.sync_items as i
+        set reason = 'removed_by_hand', reasons = array['removed_by_hand'] || i.reasons
+        from removed as d
+        inner join private.sync_runs as r on d.platform = r.platform
+        where r.status in ('collecting', 'waiting', 'applying')
+            and i.run_id = r.id
+            and i.listing_id = d.listing_id
+            and i.reason is null;
     end if;
     return null;
 end
@@ -2686,7 +2695,7 @@ begin
 
     wanted as (
         select
-            i.listing_id, i.external_id, s.aliases, u.id as supplier_id,
+            i.listing_id, i.external_id, u.id as supplier_id,
             case
                 when 'category_id' = any(l.held_columns) then p.category_id else i.category_id
             end as category_id,
@@ -2768,8 +2777,7 @@ begin
             -- What a person has deleted since the run was decided stays away.
             w.old_id is null and not exists (
                 select from private.supplier_refused as r
-                where r.platform = batch.platform
-                    and r.external_id = any(w.aliases || w.external_id)
+                where r.platform = batch.platform and r.external_id = w.external_id
             )
             or w.old_id is not null and (
                 w.category_id, w.name, w.name_fr, w.description, w.description_fr,
@@ -2826,7 +2834,7 @@ begin
 
     wanted as (
         select
-            i.listing_id, i.external_id, s.aliases, u.id as supplier_id,
+            i.listing_id, i.external_id, u.id as supplier_id,
             case
                 when 'category_id' = any(l.held_columns) then p.category_id else i.category_id
             end as category_id,
@@ -2923,8 +2931,7 @@ begin
             -- What a person has deleted since the run was decided stays away.
             w.old_id is null and not exists (
                 select from private.supplier_refused as r
-                where r.platform = batch.platform
-                    and r.external_id = any(w.aliases || w.external_id)
+                where r.platform = batch.platform and r.external_id = w.external_id
             )
             or w.old_id is not null and (
                 w.category_id, w.name, w.name_fr, w.description, w.description_fr,

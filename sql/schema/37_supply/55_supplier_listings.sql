@@ -80,6 +80,15 @@ begin
         insert into private.supplier_refused (platform, external_id)
         select r.platform, r.external_id from removed as r
         on conflict on constraint supplier_refused_pkey do nothing;
+        -- A run that has found one of them, under whichever of its ids, leaves it out as well.
+        update private.sync_items as i
+        set reason = 'removed_by_hand', reasons = array['removed_by_hand'] || i.reasons
+        from removed as d
+        inner join private.sync_runs as r on d.platform = r.platform
+        where r.status in ('collecting', 'waiting', 'applying')
+            and i.run_id = r.id
+            and i.listing_id = d.listing_id
+            and i.reason is null;
     end if;
     return null;
 end

@@ -161,7 +161,7 @@ begin
 
     wanted as (
         select
-            i.listing_id, i.external_id, s.aliases, u.id as supplier_id,
+            i.listing_id, i.external_id, u.id as supplier_id,
             case
                 when 'category_id' = any(l.held_columns) then p.category_id else i.category_id
             end as category_id,
@@ -243,8 +243,7 @@ begin
             -- What a person has deleted since the run was decided stays away.
             w.old_id is null and not exists (
                 select from private.supplier_refused as r
-                where r.platform = batch.platform
-                    and r.external_id = any(w.aliases || w.external_id)
+                where r.platform = batch.platform and r.external_id = w.external_id
             )
             or w.old_id is not null and (
                 w.category_id, w.name, w.name_fr, w.description, w.description_fr,
@@ -301,7 +300,7 @@ begin
 
     wanted as (
         select
-            i.listing_id, i.external_id, s.aliases, u.id as supplier_id,
+            i.listing_id, i.external_id, u.id as supplier_id,
             case
                 when 'category_id' = any(l.held_columns) then p.category_id else i.category_id
             end as category_id,
@@ -398,8 +397,7 @@ begin
             -- What a person has deleted since the run was decided stays away.
             w.old_id is null and not exists (
                 select from private.supplier_refused as r
-                where r.platform = batch.platform
-                    and r.external_id = any(w.aliases || w.external_id)
+                where r.platform = batch.platform and r.external_id = w.external_id
             )
             or w.old_id is not null and (
                 w.category_id, w.name, w.name_fr, w.description, w.description_fr,
