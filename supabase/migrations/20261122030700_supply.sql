@@ -2682,7 +2682,6 @@ stable
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
-set work_mem = '64MB'
 as $$
 begin
     -- What stands on the shelf already and would not differ is left out before the upsert: even to
@@ -2823,7 +2822,6 @@ stable
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
-set work_mem = '64MB'
 as $$
 begin
     return query
@@ -3541,6 +3539,8 @@ returns uuid []
 language plpgsql
 set search_path = ''
 set jit = 'off'
+-- Whole goods are sorted, and kept for the triggers that follow.
+set work_mem = '256MB'
 as $$
 declare
     v_written uuid [];
@@ -3588,6 +3588,7 @@ returns uuid []
 language plpgsql
 set search_path = ''
 set jit = 'off'
+set work_mem = '256MB'
 as $$
 declare
     v_written uuid [];

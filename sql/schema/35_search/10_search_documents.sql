@@ -86,7 +86,7 @@ comment on column private.search_settings.farthest_meaning is
 'Cosine distance, 0 to 2, beyond which a listing does not mean what was asked for.';
 
 create table private.search_queue (
-    id uuid primary key default gen_random_uuid(),
+    id bigint generated always as identity primary key,
     listing_id uuid not null,
     queued_at timestamptz not null default now()
 );
@@ -97,6 +97,7 @@ create index search_queue_listing_id_idx on private.search_queue (listing_id);
 
 comment on table private.search_queue is
 'Listings of large changes whose documents are made in batches, after the change.';
+comment on sequence private.search_queue_id_seq is 'Order in which listings were queued.';
 comment on column private.search_queue.listing_id is
 'Once for each change: two changes never wait for each other here, nor is one lost in the other.';
 

@@ -148,7 +148,6 @@ stable
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
-set work_mem = '64MB'
 as $$
 begin
     -- What stands on the shelf already and would not differ is left out before the upsert: even to
@@ -289,7 +288,6 @@ stable
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 set jit = 'off'
-set work_mem = '64MB'
 as $$
 begin
     return query

@@ -181,6 +181,8 @@ returns uuid []
 language plpgsql
 set search_path = ''
 set jit = 'off'
+-- Whole goods are sorted, and kept for the triggers that follow.
+set work_mem = '256MB'
 as $$
 declare
     v_written uuid [];
@@ -228,6 +230,7 @@ returns uuid []
 language plpgsql
 set search_path = ''
 set jit = 'off'
+set work_mem = '256MB'
 as $$
 declare
     v_written uuid [];
