@@ -93,7 +93,7 @@ PARTS: Mapping[str, Part] = {
     ),
     "soak": Part("soak", soak, PYTEST_COUNT),
 }
-WHOLE = ("db", "unit", "api", "e2e")
+WHOLE = ("db", "unit", "e2e", "api")
 
 
 def run_part(part: Part, running: RunningStack, more: list[str]) -> str | None:

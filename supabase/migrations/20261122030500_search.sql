@@ -52,6 +52,8 @@ comment on column private.search_documents.is_popular is
 
 create table private.search_terms (
     word text primary key,
+    english text,
+    french text,
     listings integer not null default 1,
     counted_at timestamptz,
     constraint search_terms_word_is_short check (char_length(word) between 2 and 40),
@@ -68,6 +70,10 @@ create index search_terms_counted_at_idx on private.search_terms (counted_at nul
 comment on table private.search_terms is
 'Every word of a product''s name, without accents: what a misspelt word is compared with, and what '
 'a beginning is completed to.';
+comment on column private.search_terms.english is
+'As an English name spells it, in lower case; null while none has it.';
+comment on column private.search_terms.french is
+'As a French name spells it, with its accents, in lower case; null while none has it.';
 comment on column private.search_terms.listings is
 'About how many listings have it, up to 10,000; 1 until it is counted for the first time, 0 for '
 'one that was not found when it was last counted.';
@@ -140,47 +146,63 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    v_words text [];
-    v_listings integer [];
+    v_new private.search_terms [];
 begin
-    select array_agg(n.word order by n.word), array_agg(n.listings order by n.word)
-    into v_words, v_listings
+    -- Of two spellings the one with accents: suppliers leave them out.
+    select array_agg(n.term order by n.word) into v_new
     from (
-        select w.word, count(*)::integer as listings
+        select
+            w.word,
+            row(
+                w.word,
+                max(w.spelling collate "C") filter (where l.language = 'en'),
+                max(w.spelling collate "C") filter (where l.language = 'fr'),
+                count(distinct l.id),
+                null
+            )::private.search_terms as term
         from (
-            select p.name, p.name_fr
+            select p.id, s.language, s.name
             from public.products as p
+            cross join lateral (values ('en', p.name), ('fr', p.name_fr)) as s (language, name)
             where p.id = any(learn_words.listing_ids) and p.is_active
             union all
-            select p.name, p.name_fr
+            select p.id, s.language, s.name
             from public.products_retailer as p
+            cross join lateral (values ('en', p.name), ('fr', p.name_fr)) as s (language, name)
             where p.id = any(learn_words.listing_ids) and p.is_active
         ) as l
-        cross join lateral unnest(
-            tsvector_to_array(
-                to_tsvector('private.search_words'::regconfig, concat_ws(' ', l.name, l.name_fr))
-            )
-        ) as w (word)
+        cross join lateral (
+            select u.spelling, extensions.unaccent(u.spelling) as word
+            from unnest(
+                tsvector_to_array(to_tsvector('pg_catalog.simple'::regconfig, l.name))
+            ) as u (spelling)
+        ) as w
         where char_length(w.word) between 2 and 40 and w.word ~ '[[:alpha:]]'
         group by w.word
-    ) as n;
-    if not exists (
-        select
-        from unnest(v_words) as w (word)
-        left join private.search_terms as t on w.word = t.word and t.listings > 0
-        where t.word is null
-    ) then
+    ) as n
+    left join private.search_terms as t on n.word = t.word
+    where t.listings is null
+        or t.listings = 0
+        or t.english is null and (n.term).english is not null
+        or coalesce(t.french, t.word) = t.word and (n.term).french is distinct from t.french
+        and (n.term).french is not null;
+    if v_new is null then
         return;
     end if;
     -- The same new word of two changes would make one wait for the other's end, and two of each
     -- lock each other out: one at a time brings new words, whoever comes meanwhile leaves them to
     -- the job.
     if pg_try_advisory_xact_lock(hashtextextended('search_terms', 0)) then
-        insert into private.search_terms as t (word, listings)
-        select w.word, w.listings from unnest(v_words, v_listings) as w (word, listings)
+        insert into private.search_terms as t (word, english, french, listings)
+        select n.word, n.english, n.french, n.listings from unnest(v_new) as n
         on conflict on constraint search_terms_pkey do update
-        set listings = excluded.listings, counted_at = null
-        where t.listings = 0;
+        set english = coalesce(t.english, excluded.english),
+            french = case
+                when coalesce(t.french, t.word) = t.word then coalesce(excluded.french, t.french)
+                else t.french
+            end,
+            listings = case when t.listings = 0 then excluded.listings else t.listings end,
+            counted_at = case when t.listings > 0 then t.counted_at end;
     else
         perform private.queue_search(learn_words.listing_ids, now() + interval '5 seconds');
     end if;
@@ -603,7 +625,8 @@ comment on function private.search_popularity(numeric, integer) is
 comment on function private.queue_search(uuid [], timestamptz) is
 'Leaves listings to the job refresh_search.';
 comment on function private.learn_words(uuid []) is
-'Takes in words of these listings'' names that were not known; never waits for another who does.';
+'Takes in words of these listings'' names that were not known, or not in their language; never '
+'waits for another who does.';
 comment on function private.refresh_search(uuid []) is
 'Makes the search documents of these listings anew, writing only what differs; removes those that '
 'are not on sale.';
@@ -1124,12 +1147,14 @@ create type private.search_matches as (
     listing_ids uuid [],
     relevances real [],
     is_cut boolean,
-    query text
+    query text,
+    is_fused boolean
 );
 
 comment on type private.search_matches is
 'What a query came to: the words that were looked for, the listings that have them with their '
-'relevance, whether there are more than were taken, and the query as it was read.';
+'relevance, whether there are more than were taken, the query as it was read, and whether what '
+'means the same is among them: relevance is another measure then.';
 
 create or replace function private.narrow_by_price(filters private.search_filters)
 returns private.search_filters
@@ -1286,7 +1311,7 @@ begin
     end loop;
     return row(
         match_words.words, nullif(v_ids, '{}'), nullif(v_relevances, '{}'),
-        cardinality(v_ids) >= v_most, match_words.query
+        cardinality(v_ids) >= v_most, match_words.query, false
     )::private.search_matches;
 end
 $$;
@@ -1443,7 +1468,8 @@ begin
         v_ids := private.gather_words(v_words, gather_listings.filters, gather_listings.most);
     end if;
     return row(
-        v_words, v_ids, null, coalesce(cardinality(v_ids), 0) >= gather_listings.most, v_query
+        v_words, v_ids, null, coalesce(cardinality(v_ids), 0) >= gather_listings.most, v_query,
+        false
     )::private.search_matches;
 end
 $$;
@@ -1581,6 +1607,7 @@ begin
     -- No moment and no price is beyond a hundred thousand millions, nor a review's stars before its
     -- moment beyond ten times that.
     if v_cursor ->> 's' is distinct from read_cursor.sort
+        and not (v_cursor ->> 's' = 'meaning' and read_cursor.sort = 'relevance')
         or coalesce(
             abs((v_cursor ->> 'k')::numeric)
             > case
@@ -1896,7 +1923,8 @@ revoke all on function private.show_listings(uuid [], numeric [], real [], text,
 from public;
 
 comment on function private.read_cursor(text, text) is
-'A list''s cursor {s: sort, k: key, i: id}. Error: cursor_invalid.';
+'A list''s cursor {s: sort, k: key, i: id}; one by relevance that was fused with meaning says '
+'meaning. Error: cursor_invalid.';
 comment on function private.walk_listings(
     tsquery, uuid [], private.search_filters, text, jsonb, integer
 ) is
@@ -1987,6 +2015,7 @@ begin
         ) as r
         group by r.id
     ) as s;
+    v_matches.is_fused := true;
     return v_matches;
 end
 $$;
@@ -2114,7 +2143,11 @@ begin
         v_filters := private.narrow_by_price(v_filters);
         v_matches := private.match_listings(v_query, v_filters, v_language);
         v_matches := private.fill_matches(v_matches, v_filters, v_language);
-        v_matches := private.fuse_matches(v_matches, v_query, v_filters);
+        -- The next page of a list that goes by words goes by words, though the query's meaning has
+        -- become known meanwhile: places of one measure are none of the other.
+        if v_cursor is null or v_cursor ->> 's' = 'meaning' then
+            v_matches := private.fuse_matches(v_matches, v_query, v_filters);
+        end if;
     elsif v_query is not null and private.is_common(private.read_query(v_query), v_filters) then
         v_matches.words := private.read_query(v_query);
         v_matches.is_cut := true;
@@ -2143,7 +2176,10 @@ begin
     end if;
     return query
     select s.*
-    from private.show_listings(v_ids, v_keys, v_relevances, v_country, v_language, v_sort) as s;
+    from private.show_listings(
+        v_ids, v_keys, v_relevances, v_country, v_language,
+        case when v_matches.is_fused then 'meaning' else v_sort end
+    ) as s;
 end
 $$;
 
@@ -2257,12 +2293,23 @@ begin
     if coalesce(char_length(v_last), 0) = 0 then
         return;
     end if;
-    -- The word that is being typed, completed by what names have most.
+    -- The word that is being typed, completed by what names of the reader's language have most;
+    -- words of the other one, which find the same, fill up.
     return query
-    select btrim(v_before || ' ' || t.word), null::uuid, null::public.product_channel
-    from private.search_terms as t
-    where t.word like v_last || '%' and t.word <> v_last
-    order by t.listings desc, t.word
+    select
+        btrim(v_before || ' ' || coalesce(t.own, t.other, t.word)),
+        null::uuid,
+        null::public.product_channel
+    from (
+        select
+            s.word,
+            s.listings,
+            case v_language when 'fr' then s.french else s.english end as own,
+            case v_language when 'fr' then s.english else s.french end as other
+        from private.search_terms as s
+        where s.word like v_last || '%' and s.word <> v_last
+    ) as t
+    order by t.own is null, t.listings desc, t.word
     limit 5;
     -- And the popular products that have these words; a single letter begins everything.
     if char_length(v_last) < 2 and v_before = '' then
@@ -2344,8 +2391,8 @@ grant execute on function public.suggest_products(text, text) to anon, authentic
 comment on function private.suggest_products(text, text) is
 'Core of suggest_products. Definer because search is closed; it shows only what is on sale.';
 comment on function public.suggest_products(text, text) is
-'What a beginning may become: at most five searches, then at most five popular products. Error: '
-'language_unknown.';
+'What a beginning may become: at most five searches, those in the reader''s language first, then '
+'at most five popular products. Error: language_unknown.';
 
 -- 35_search/50_product_facets.sql
 create or replace function private.product_facets(

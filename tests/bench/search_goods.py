@@ -181,12 +181,13 @@ GROW = (
     ) as d
     """,
     """
-    insert into private.search_terms (word, listings, counted_at)
-    select w.word, count(*), now()
+    insert into private.search_terms (word, english, french, listings, counted_at)
+    select
+        w.word, max(w.word) filter (where s.language = 'en'),
+        max(w.word) filter (where s.language = 'fr'), count(*), now()
     from bench.goods as g
-    cross join lateral unnest(
-        string_to_array(g.name || ' ' || g.name_fr, ' ')
-    ) as w (word)
+    cross join lateral (values ('en', g.name), ('fr', g.name_fr)) as s (language, name)
+    cross join lateral unnest(string_to_array(s.name, ' ')) as w (word)
     group by w.word
     on conflict on constraint search_terms_pkey do update
     set listings = private.search_terms.listings + excluded.listings

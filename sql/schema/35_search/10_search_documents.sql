@@ -49,6 +49,8 @@ comment on column private.search_documents.is_popular is
 
 create table private.search_terms (
     word text primary key,
+    english text,
+    french text,
     listings integer not null default 1,
     counted_at timestamptz,
     constraint search_terms_word_is_short check (char_length(word) between 2 and 40),
@@ -65,6 +67,10 @@ create index search_terms_counted_at_idx on private.search_terms (counted_at nul
 comment on table private.search_terms is
 'Every word of a product''s name, without accents: what a misspelt word is compared with, and what '
 'a beginning is completed to.';
+comment on column private.search_terms.english is
+'As an English name spells it, in lower case; null while none has it.';
+comment on column private.search_terms.french is
+'As a French name spells it, with its accents, in lower case; null while none has it.';
 comment on column private.search_terms.listings is
 'About how many listings have it, up to 10,000; 1 until it is counted for the first time, 0 for '
 'one that was not found when it was last counted.';
@@ -137,47 +143,63 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    v_words text [];
-    v_listings integer [];
+    v_new private.search_terms [];
 begin
-    select array_agg(n.word order by n.word), array_agg(n.listings order by n.word)
-    into v_words, v_listings
+    -- Of two spellings the one with accents: suppliers leave them out.
+    select array_agg(n.term order by n.word) into v_new
     from (
-        select w.word, count(*)::integer as listings
+        select
+            w.word,
+            row(
+                w.word,
+                max(w.spelling collate "C") filter (where l.language = 'en'),
+                max(w.spelling collate "C") filter (where l.language = 'fr'),
+                count(distinct l.id),
+                null
+            )::private.search_terms as term
         from (
-            select p.name, p.name_fr
+            select p.id, s.language, s.name
             from public.products as p
+            cross join lateral (values ('en', p.name), ('fr', p.name_fr)) as s (language, name)
             where p.id = any(learn_words.listing_ids) and p.is_active
             union all
-            select p.name, p.name_fr
+            select p.id, s.language, s.name
             from public.products_retailer as p
+            cross join lateral (values ('en', p.name), ('fr', p.name_fr)) as s (language, name)
             where p.id = any(learn_words.listing_ids) and p.is_active
         ) as l
-        cross join lateral unnest(
-            tsvector_to_array(
-                to_tsvector('private.search_words'::regconfig, concat_ws(' ', l.name, l.name_fr))
-            )
-        ) as w (word)
+        cross join lateral (
+            select u.spelling, extensions.unaccent(u.spelling) as word
+            from unnest(
+                tsvector_to_array(to_tsvector('pg_catalog.simple'::regconfig, l.name))
+            ) as u (spelling)
+        ) as w
         where char_length(w.word) between 2 and 40 and w.word ~ '[[:alpha:]]'
         group by w.word
-    ) as n;
-    if not exists (
-        select
-        from unnest(v_words) as w (word)
-        left join private.search_terms as t on w.word = t.word and t.listings > 0
-        where t.word is null
-    ) then
+    ) as n
+    left join private.search_terms as t on n.word = t.word
+    where t.listings is null
+        or t.listings = 0
+        or t.english is null and (n.term).english is not null
+        or coalesce(t.french, t.word) = t.word and (n.term).french is distinct from t.french
+        and (n.term).french is not null;
+    if v_new is null then
         return;
     end if;
     -- The same new word of two changes would make one wait for the other's end, and two of each
     -- lock each other out: one at a time brings new words, whoever comes meanwhile leaves them to
     -- the job.
     if pg_try_advisory_xact_lock(hashtextextended('search_terms', 0)) then
-        insert into private.search_terms as t (word, listings)
-        select w.word, w.listings from unnest(v_words, v_listings) as w (word, listings)
+        insert into private.search_terms as t (word, english, french, listings)
+        select n.word, n.english, n.french, n.listings from unnest(v_new) as n
         on conflict on constraint search_terms_pkey do update
-        set listings = excluded.listings, counted_at = null
-        where t.listings = 0;
+        set english = coalesce(t.english, excluded.english),
+            french = case
+                when coalesce(t.french, t.word) = t.word then coalesce(excluded.french, t.french)
+                else t.french
+            end,
+            listings = case when t.listings = 0 then excluded.listings else t.listings end,
+            counted_at = case when t.listings > 0 then t.counted_at end;
     else
         perform private.queue_search(learn_words.listing_ids, now() + interval '5 seconds');
     end if;
@@ -600,7 +622,8 @@ comment on function private.search_popularity(numeric, integer) is
 comment on function private.queue_search(uuid [], timestamptz) is
 'Leaves listings to the job refresh_search.';
 comment on function private.learn_words(uuid []) is
-'Takes in words of these listings'' names that were not known; never waits for another who does.';
+'Takes in words of these listings'' names that were not known, or not in their language; never '
+'waits for another who does.';
 comment on function private.refresh_search(uuid []) is
 'Makes the search documents of these listings anew, writing only what differs; removes those that '
 'are not on sale.';

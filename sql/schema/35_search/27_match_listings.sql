@@ -20,12 +20,14 @@ create type private.search_matches as (
     listing_ids uuid [],
     relevances real [],
     is_cut boolean,
-    query text
+    query text,
+    is_fused boolean
 );
 
 comment on type private.search_matches is
 'What a query came to: the words that were looked for, the listings that have them with their '
-'relevance, whether there are more than were taken, and the query as it was read.';
+'relevance, whether there are more than were taken, the query as it was read, and whether what '
+'means the same is among them: relevance is another measure then.';
 
 create or replace function private.narrow_by_price(filters private.search_filters)
 returns private.search_filters
@@ -182,7 +184,7 @@ begin
     end loop;
     return row(
         match_words.words, nullif(v_ids, '{}'), nullif(v_relevances, '{}'),
-        cardinality(v_ids) >= v_most, match_words.query
+        cardinality(v_ids) >= v_most, match_words.query, false
     )::private.search_matches;
 end
 $$;
@@ -339,7 +341,8 @@ begin
         v_ids := private.gather_words(v_words, gather_listings.filters, gather_listings.most);
     end if;
     return row(
-        v_words, v_ids, null, coalesce(cardinality(v_ids), 0) >= gather_listings.most, v_query
+        v_words, v_ids, null, coalesce(cardinality(v_ids), 0) >= gather_listings.most, v_query,
+        false
     )::private.search_matches;
 end
 $$;

@@ -45,6 +45,7 @@ begin
     -- No moment and no price is beyond a hundred thousand millions, nor a review's stars before its
     -- moment beyond ten times that.
     if v_cursor ->> 's' is distinct from read_cursor.sort
+        and not (v_cursor ->> 's' = 'meaning' and read_cursor.sort = 'relevance')
         or coalesce(
             abs((v_cursor ->> 'k')::numeric)
             > case
@@ -360,7 +361,8 @@ revoke all on function private.show_listings(uuid [], numeric [], real [], text,
 from public;
 
 comment on function private.read_cursor(text, text) is
-'A list''s cursor {s: sort, k: key, i: id}. Error: cursor_invalid.';
+'A list''s cursor {s: sort, k: key, i: id}; one by relevance that was fused with meaning says '
+'meaning. Error: cursor_invalid.';
 comment on function private.walk_listings(
     tsquery, uuid [], private.search_filters, text, jsonb, integer
 ) is

@@ -75,6 +75,7 @@ begin
         ) as r
         group by r.id
     ) as s;
+    v_matches.is_fused := true;
     return v_matches;
 end
 $$;

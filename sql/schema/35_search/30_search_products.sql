@@ -72,7 +72,11 @@ begin
         v_filters := private.narrow_by_price(v_filters);
         v_matches := private.match_listings(v_query, v_filters, v_language);
         v_matches := private.fill_matches(v_matches, v_filters, v_language);
-        v_matches := private.fuse_matches(v_matches, v_query, v_filters);
+        -- The next page of a list that goes by words goes by words, though the query's meaning has
+        -- become known meanwhile: places of one measure are none of the other.
+        if v_cursor is null or v_cursor ->> 's' = 'meaning' then
+            v_matches := private.fuse_matches(v_matches, v_query, v_filters);
+        end if;
     elsif v_query is not null and private.is_common(private.read_query(v_query), v_filters) then
         v_matches.words := private.read_query(v_query);
         v_matches.is_cut := true;
@@ -101,7 +105,10 @@ begin
     end if;
     return query
     select s.*
-    from private.show_listings(v_ids, v_keys, v_relevances, v_country, v_language, v_sort) as s;
+    from private.show_listings(
+        v_ids, v_keys, v_relevances, v_country, v_language,
+        case when v_matches.is_fused then 'meaning' else v_sort end
+    ) as s;
 end
 $$;
 

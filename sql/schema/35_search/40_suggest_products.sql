@@ -38,12 +38,23 @@ begin
     if coalesce(char_length(v_last), 0) = 0 then
         return;
     end if;
-    -- The word that is being typed, completed by what names have most.
+    -- The word that is being typed, completed by what names of the reader's language have most;
+    -- words of the other one, which find the same, fill up.
     return query
-    select btrim(v_before || ' ' || t.word), null::uuid, null::public.product_channel
-    from private.search_terms as t
-    where t.word like v_last || '%' and t.word <> v_last
-    order by t.listings desc, t.word
+    select
+        btrim(v_before || ' ' || coalesce(t.own, t.other, t.word)),
+        null::uuid,
+        null::public.product_channel
+    from (
+        select
+            s.word,
+            s.listings,
+            case v_language when 'fr' then s.french else s.english end as own,
+            case v_language when 'fr' then s.english else s.french end as other
+        from private.search_terms as s
+        where s.word like v_last || '%' and s.word <> v_last
+    ) as t
+    order by t.own is null, t.listings desc, t.word
     limit 5;
     -- And the popular products that have these words; a single letter begins everything.
     if char_length(v_last) < 2 and v_before = '' then
@@ -125,5 +136,5 @@ grant execute on function public.suggest_products(text, text) to anon, authentic
 comment on function private.suggest_products(text, text) is
 'Core of suggest_products. Definer because search is closed; it shows only what is on sale.';
 comment on function public.suggest_products(text, text) is
-'What a beginning may become: at most five searches, then at most five popular products. Error: '
-'language_unknown.';
+'What a beginning may become: at most five searches, those in the reader''s language first, then '
+'at most five popular products. Error: language_unknown.';

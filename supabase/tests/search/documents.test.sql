@@ -1,7 +1,7 @@
 -- What search knows of the shop follows it: at once for a change by hand, in batches for many.
 begin;
 \ir ../_helpers.psql
-select plan(45);
+select plan(46);
 
 delete from private.search_queue;
 -- given two goods and a carton
@@ -57,6 +57,14 @@ select is(
         where t.word in ('glimmox', 'poelon', 'pan', 'quelid', 'stewings') order by t.word
     ),
     '{glimmox,pan,poelon}', 'the words of names on sale are kept, without accents'
+);
+select results_eq(
+    $$
+    select t.word, t.english, t.french from private.search_terms as t
+    where t.word in ('glimmox', 'poelon') order by t.word
+    $$,
+    $$values ('glimmox', 'glimmox', 'glimmox'), ('poelon', null, 'poêlon')$$,
+    'and as either language spells them'
 );
 
 -- changes by hand

@@ -2,7 +2,7 @@
 -- them search is as it was.
 begin;
 \ir ../_helpers.psql
-select plan(37);
+select plan(38);
 
 -- given a shelf, and vectors that point along one axis each
 select tests.make_category('zorb', name => 'Zorb', name_fr => 'Zorb');
@@ -148,6 +148,24 @@ select is(
     ),
     tests.found('zorblax'), 'pages follow each other'
 );
+
+-- a list that goes by words to its end, though the meaning becomes known between two pages
+select tests.act_as_owner();
+create temp table known as select q.* from private.query_embeddings as q where q.query = 'zorblax';
+delete from private.query_embeddings where query = 'zorblax';
+create temp table page as
+select s.* from public.search_products('zorblax', 'zorb', 'ZA', page_size => 1) as s;
+insert into private.query_embeddings select k.* from known as k;
+select is(
+    array(
+        select s.name from page as f
+        cross join lateral public.search_products(
+            'zorblax', 'zorb', 'ZA', cursor => f.cursor
+        ) as s
+    ),
+    '{}', 'meaning that becomes known between two pages waits for the next search'
+);
+select tests.act_as_anon();
 select is(
     (
         select array_agg(s.name order by s.place)

@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(20);
+select plan(23);
 
 -- given goods whose names begin alike
 select tests.make_product(
@@ -31,6 +31,14 @@ language sql stable as $$
     where s.suggestion ~* 'zorbl' or s.suggestion ~* 'kettle'
 $$;
 
+create function tests.completed(prefix text, language text) returns text []
+language sql stable as $$
+    select array(
+        select s.suggestion from public.suggest_products(completed.prefix, completed.language) as s
+        where s.product_id is null
+    )
+$$;
+
 select tests.act_as_anon();
 select is(
     (tests.suggested('zorbl'))[1:2], '{zorbling,zorblax}',
@@ -50,6 +58,22 @@ select is(tests.suggested('ZÓRBLAX KET'), tests.suggested('zorblax ket'), 'in a
 select is(
     tests.suggested('zorblax bouill', 'fr'),
     '{zorblax bouilloire,Bouilloire zorblax *}', 'in French as well'
+);
+select tests.act_as_owner();
+select tests.make_product('Zorbmug', name_fr => 'Zorbétasse');
+select tests.make_product('Zorbmugs', name_fr => 'Zorbetasse');
+update private.search_terms set listings = 2000 where word = 'zorbetasse';
+select tests.act_as_anon();
+select is(
+    (tests.completed('zorb', 'fr'))[1], 'zorbétasse',
+    'what names of the language have comes first, with its accents'
+);
+select is(
+    tests.completed('zorbm', 'fr'), '{zorbmug,zorbmugs}', 'words of the other language fill up'
+);
+select is(
+    tests.completed('zorb', 'en'), '{zorbling,zorblax,zorbmug,zorbmugs,zorbétasse}',
+    'for either language'
 );
 select is(
     tests.suggested('zorblax kettles'), '{Zorblax kettle *}',
