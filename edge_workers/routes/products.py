@@ -137,7 +137,8 @@ class ProductDetail(BaseModel):
     """A product with its pictures, its price in each country and its wholesale breaks.
 
     `options` and `variants` are in the language asked for; variants are priced for the country
-    asked for, else the caller's. Empty where there is nothing to choose.
+    asked for, else the caller's. Empty where there is nothing to choose. `category` is null while
+    the shop does not show it.
     """
 
     id: str
@@ -152,7 +153,7 @@ class ProductDetail(BaseModel):
     order_increment: int
     max_order_quantity: int
     available: int
-    category: dict[str, Any]
+    category: dict[str, Any] | None
     media: list[dict[str, Any]]
     prices: list[dict[str, Any]]
     tiers: list[dict[str, Any]]
@@ -327,7 +328,9 @@ def _detail(
             product["channel"],
             language,
             {product_id},
-        ),
+        )
+        if product["category"]
+        else [],
         "next_cursor": None,
     }
 

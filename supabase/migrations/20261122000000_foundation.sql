@@ -1053,6 +1053,11 @@ values
     'Cette commande ne peut pas être payée : elle est payée, annulée ou expirée.'
 ),
 (
+    'order_total_too_large', 409,
+    'This is more than one order can hold. Please make several of it.',
+    'C''est plus qu''une seule commande ne peut contenir. Répartissez-la en plusieurs.'
+),
+(
     'order_total_too_small', 409,
     'After the discount there is nothing left to pay.',
     'Après la remise, il ne reste rien à payer.'

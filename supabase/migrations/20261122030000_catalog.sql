@@ -270,8 +270,14 @@ comment on table public.product_stock is
 comment on column public.product_stock.listing_id is
 'product_id or retailer_product_id, whichever is filled.';
 
-create policy select_all on public.product_stock for select to anon, authenticated using (true);
-comment on policy select_all on public.product_stock is 'Stock is public, as on any shelf.';
+create policy select_listed on public.product_stock
+for select to anon, authenticated
+using (
+    exists (select from public.products as p where p.id = product_id)
+    or exists (select from public.products_retailer as r where r.id = retailer_product_id)
+);
+comment on policy select_listed on public.product_stock is
+'Stock is public, as on any shelf, of the goods that the reader sees.';
 
 grant select on public.product_stock to anon, authenticated;
 grant select, insert, update, delete on public.product_stock to service_role;
@@ -441,12 +447,13 @@ after update on public.products_retailer
 referencing new table as changed
 for each statement execute function private.tg_products__list_prices();
 
-create policy select_live_or_admin on public.product_prices
+create policy select_listed_or_admin on public.product_prices
 for select to anon, authenticated
-using (not is_held or (select private.is_admin()));
+using (is_listed or (select private.is_admin()));
 
-comment on policy select_live_or_admin on public.product_prices is
-'Prices that goods are sold at are public, an admin sees the held ones as well.';
+comment on policy select_listed_or_admin on public.product_prices is
+'Prices that goods are sold at are public; an admin sees as well those that are held or of goods '
+'off sale.';
 
 grant select on public.product_prices to anon, authenticated;
 grant select, insert, update, delete on public.product_prices to service_role;
@@ -469,8 +476,11 @@ alter table public.price_tiers enable row level security;
 comment on table public.price_tiers is
 'Wholesale breaks: percent off the listed unit price for a range of quantities; no two overlap.';
 
-create policy select_all on public.price_tiers for select to anon, authenticated using (true);
-comment on policy select_all on public.price_tiers is 'Listed prices are public.';
+create policy select_listed on public.price_tiers
+for select to anon, authenticated
+using (exists (select from public.products_retailer as r where r.id = retailer_product_id));
+comment on policy select_listed on public.price_tiers is
+'Listed prices are public, of the goods that the reader sees.';
 
 grant select on public.price_tiers to anon, authenticated;
 grant select, insert, update, delete on public.price_tiers to service_role;
@@ -518,8 +528,14 @@ comment on column public.product_media.content_hash is
 'SHA-256 of the file in hexadecimal digits: the same picture twice is known by it. It tells '
 'nothing that the file, which is public, does not.';
 
-create policy select_all on public.product_media for select to anon, authenticated using (true);
-comment on policy select_all on public.product_media is 'Pictures are public.';
+create policy select_listed on public.product_media
+for select to anon, authenticated
+using (
+    exists (select from public.products as p where p.id = product_id)
+    or exists (select from public.products_retailer as r where r.id = retailer_product_id)
+);
+comment on policy select_listed on public.product_media is
+'Pictures are public, of the goods that the reader sees.';
 
 grant select on public.product_media to anon, authenticated;
 grant select, insert, update, delete on public.product_media to service_role;

@@ -430,6 +430,7 @@ create type private.quote as (
     promo_code text,
     promo_problem text,
     discount numeric(12, 2),
+    line_discounts numeric [],
     shipping numeric(12, 2),
     duty numeric(12, 2),
     tax numeric(12, 2),
@@ -440,42 +441,95 @@ create type private.quote as (
 );
 
 comment on type private.quote is
-'What lines cost in a country: every amount in currency, tax included in the others. exchange_rate '
-'is the units of currency that new prices reckon for one dollar, as its source quoted it.';
+'What lines cost in a country: every amount in currency, tax included in the others. '
+'line_discounts are the parts of discount, line by line. exchange_rate is the units of currency '
+'that new prices reckon for one dollar, as its source quoted it.';
 
-create or replace function private.discount_room(lines private.order_line [], country text)
-returns numeric
+create or replace function private.discount_rooms(lines private.order_line [], country text)
+returns numeric []
 language plpgsql
 stable
 set search_path = ''
 as $$
 begin
-    return (
+    return array(
         select
-            coalesce(
-                sum(
-                    l.quantity * greatest(
+            case
+                when l.problem is null
+                    then l.quantity * greatest(
                         l.unit_price - coalesce(
                             private.round_price(
                                 f.amount * coalesce(v.price_ratio, 1), l.currency
                             ), 0
                         ), 0
                     )
-                ), 0
-            )
-        from unnest(discount_room.lines) as l
+                else 0::numeric
+            end
+        from unnest(discount_rooms.lines) as l
         left join private.price_floors as f
-            on l.listing_id = f.listing_id and f.country = discount_room.country
+            on l.listing_id = f.listing_id and f.country = discount_rooms.country
         left join public.product_variants as v on l.variant_id = v.id
-        where l.problem is null
+        order by l.line_number
     );
 end
 $$;
 
-revoke all on function private.discount_room(private.order_line [], text) from public;
+create or replace function private.split_discount(
+    discount numeric,
+    is_percent boolean,
+    lines private.order_line [],
+    country text,
+    currency text
+)
+returns numeric []
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    v_rooms numeric [] := private.discount_rooms(split_discount.lines, split_discount.country);
+    v_weights numeric [] := array(
+        select case when l.problem is null then l.quantity * l.unit_price else 0::numeric end
+        from unnest(split_discount.lines) as l
+        order by l.line_number
+    );
+    v_left numeric := case
+        when split_discount.is_percent then split_discount.discount
+        else least(split_discount.discount, (select sum(r.room) from unnest(v_rooms) as r (room)))
+    end;
+    v_parts numeric [] := array_fill(0::numeric, array[cardinality(v_rooms)]);
+    v_more numeric [];
+begin
+    -- By what the lines cost; what a line has no room for goes to those that have, unless it was
+    -- to be so many percent of each. A round hands out all that is left or fills another line.
+    while v_left > 0 loop
+        v_more := private.split_money(v_left, v_weights, split_discount.currency);
+        for v_line in 1 .. cardinality(v_rooms) loop
+            v_more[v_line] := least(v_more[v_line], v_rooms[v_line] - v_parts[v_line]);
+            v_parts[v_line] := v_parts[v_line] + v_more[v_line];
+            v_left := v_left - v_more[v_line];
+            if v_parts[v_line] >= v_rooms[v_line] then
+                v_weights[v_line] := 0::numeric;
+            end if;
+        end loop;
+        exit when split_discount.is_percent;
+    end loop;
+    return v_parts;
+end
+$$;
 
-comment on function private.discount_room(private.order_line [], text) is
-'What a promo code can take off lines at most before they are sold below their floors.';
+revoke all on function private.discount_rooms(private.order_line [], text) from public;
+revoke all on function private.split_discount(
+    numeric, boolean, private.order_line [], text, text
+) from public;
+
+comment on function private.discount_rooms(private.order_line [], text) is
+'What a promo code can take off each line at most before it is sold below its floor.';
+comment on function private.split_discount(
+    numeric, boolean, private.order_line [], text, text
+) is
+'A discount line by line, by what they cost and none below its floor: less than asked for where '
+'there is no room for more.';
 
 create or replace function private.compute_quote(
     user_id uuid,
@@ -495,6 +549,7 @@ declare
     v_quote private.quote;
     v_promo record;
     v_tax_rate numeric;
+    v_subtotal numeric;
 begin
     select c.code, c.currency, r.per_dollar, r.source, r.quoted_at
     into
@@ -510,13 +565,19 @@ begin
     select
         coalesce(array_agg(l order by l.line_number), '{}'),
         coalesce(sum(l.quantity * l.unit_price) filter (where l.problem is null), 0)
-    into v_quote.lines, v_quote.subtotal
+    into v_quote.lines, v_subtotal
     from private.price_lines(
         compute_quote.listing_ids, compute_quote.channels, compute_quote.quantities,
         compute_quote.country, compute_quote.variant_ids
     ) as l;
+    -- With what is added to it no more than numeric(12, 2) holds.
+    if v_subtotal >= 9000000000 then
+        perform private.fail('order_total_too_large', v_subtotal::text);
+    end if;
+    v_quote.subtotal := v_subtotal;
 
     v_quote.discount := 0;
+    v_quote.line_discounts := array_fill(0::numeric, array[cardinality(v_quote.lines)]);
     if nullif(btrim(compute_quote.promo_code), '') is not null then
         select * into v_promo
         from private.resolve_promo_code(
@@ -525,10 +586,15 @@ begin
         v_quote.promo_code_id := v_promo.promo_code_id;
         v_quote.promo_code := v_promo.promo_code;
         v_quote.promo_problem := v_promo.problem;
-        -- No code takes an order below what its pieces may be sold for.
-        v_quote.discount := least(
-            coalesce(v_promo.discount, 0), private.discount_room(v_quote.lines, v_quote.country)
-        );
+        -- No code takes a piece below what it may be sold for.
+        if v_promo.discount > 0 then
+            v_quote.line_discounts := private.split_discount(
+                v_promo.discount, v_promo.is_percent, v_quote.lines, v_quote.country, v_quote.currency
+            );
+            v_quote.discount := (
+                select sum(d.discount) from unnest(v_quote.line_discounts) as d (discount)
+            );
+        end if;
     end if;
 
     select
@@ -634,7 +700,8 @@ comment on function private.compute_quote(
     uuid, uuid [], public.product_channel [], integer [], text, text, uuid []
 ) is
 'Prices lines for a person in a country. A line or promo code that does not hold carries its '
-'problem and counts nothing. Errors: country_unknown, shipping_unavailable.';
+'problem and counts nothing. Errors: country_unknown, shipping_unavailable, '
+'order_total_too_large.';
 comment on function private.variant_key(uuid) is
 '{variant_id} of a line that names one, {} of any other.';
 comment on function private.quote_as_json(private.quote) is
@@ -732,7 +799,7 @@ comment on function public.quote_cart(text, text) is
 'discount, shipping, duty, tax, total, exchange_rate (units of currency that prices reckon for '
 'one dollar), exchange_rate_source, exchange_rate_at, changes}. changes says what differs from the '
 'last quote: kind is price_changed or the line''s problem. Errors: country_unknown, '
-'rate_limit_exceeded.';
+'order_total_too_large, rate_limit_exceeded.';
 
 -- 50_orders/50_place_order.sql
 create or replace function private.input_text(input jsonb)
@@ -893,7 +960,6 @@ declare
     v_variants uuid [];
     v_quote private.quote;
     v_line private.order_line;
-    v_discounts numeric [];
     v_taxes numeric [];
     v_order public.orders;
 begin
@@ -953,18 +1019,13 @@ begin
         perform private.fail('order_total_too_small', v_quote.total::text);
     end if;
 
-    v_discounts := private.split_money(
-        v_quote.discount,
-        array(select l.quantity * l.unit_price from unnest(v_quote.lines) as l),
-        v_quote.currency
-    );
     -- The last part is the tax contained in shipping.
     v_taxes := private.split_money(
         v_quote.tax,
         array(
             select l.quantity * l.unit_price - d.discount
             from unnest(v_quote.lines) with ordinality as l
-            inner join unnest(v_discounts) with ordinality as d (discount, position)
+            inner join unnest(v_quote.line_discounts) with ordinality as d (discount, position)
                 on l.ordinality = d.position
             order by l.ordinality
         ) || v_quote.shipping::numeric,
@@ -996,7 +1057,7 @@ begin
         case when l.channel = 'retail' then l.listing_id end,
         case when l.channel = 'wholesale' then l.listing_id end,
         l.variant_id, l.name, l.name_fr, l.quantity, l.unit_price,
-        v_discounts[l.line_number], v_taxes[l.line_number], v_quote.currency
+        v_quote.line_discounts[l.line_number], v_taxes[l.line_number], v_quote.currency
     from unnest(v_quote.lines) as l;
 
     update public.product_stock as s
@@ -1075,7 +1136,8 @@ comment on function public.place_order(text, text, jsonb, text, jsonb, numeric) 
 'its lines), quantity_not_in_steps, stock_insufficient, country_unknown, shipping_unavailable, '
 'address_invalid, address_not_found, address_country_mismatch, card_number_refused, '
 'promo_code_* (as check_promo_code), '
-'total_changed (details hold the new quote), order_total_too_small, rate_limit_exceeded.';
+'total_changed (details hold the new quote), order_total_too_small, order_total_too_large, '
+'rate_limit_exceeded.';
 
 -- 50_orders/60_change_order.sql
 create or replace function private.release_order(

@@ -4,10 +4,11 @@
  */
 
 import assert from 'node:assert/strict';
+import { request } from 'node:http';
 import { before, describe, test } from 'node:test';
 
 import { assertRejected, makeCategory, makeProduct } from './shop.mjs';
-import { anonClient, eventually, rawRest, serviceClient, signUpConfirmed } from './stack.mjs';
+import { anonClient, env, eventually, rawRest, serviceClient, signUpConfirmed } from './stack.mjs';
 
 const POLICY = 'public, max-age=30, s-maxage=5, stale-while-revalidate=10, stale-if-error=600';
 const service = serviceClient();
@@ -27,7 +28,21 @@ async function list({ more = '', ...request } = {}) {
     etag: headers.get('etag'),
     vary: headers.get('vary'),
     policy: headers.get('cache-control'),
+    range: headers.get('content-range'),
   };
+}
+
+/** The list asked for with header lines as they are, which fetch would join; has it made anew. */
+function listWithLines(more, lines) {
+  const path = `rpc/search_products?category=${category.slug}&country=ZA${more}`;
+  const url = new URL(`${env.SUPABASE_URL}/rest/v1/${path}`);
+  const always = ['Host', url.host, 'apikey', env.SUPABASE_ANON_KEY, 'Accept', '*/*'];
+  return new Promise((resolve, reject) => {
+    const asked = request(url, { headers: [...always, 'Cache-Control', 'no-cache', ...lines] }, (response) => {
+      response.resume().on('end', () => resolve(response.statusCode));
+    });
+    asked.on('error', reject).end();
+  });
 }
 
 before(async () => {
@@ -88,6 +103,30 @@ describe('an anonymous page', () => {
     const json = await list({ more, headers: { Accept: 'application/json' } });
     const csv = await list({ more, headers: { Accept: 'text/csv' } });
     assert.deepEqual([json.json, csv.text], [[{ name: 'Kettle' }], 'name\nKettle']);
+  });
+
+  test('is what its key says, though a header be sent twice or written oddly', async () => {
+    const more = '&page_size=18';
+    const said = ['Accept-Language', 'en', 'Accept-Language', 'fr'];
+    assert.equal(await listWithLines(more, said), 200);
+    const english = await list({ more, headers: { 'Accept-Language': 'en' } });
+    assert.deepEqual([english.cache, english.json[0].name], ['HIT', 'Kettle']);
+
+    const emSpace = Buffer.from('\u2003').toString('latin1');
+    assert.equal(await listWithLines(more, ['Accept-Language', `xx${emSpace}fr`]), 200);
+    const unsaid = await list({ more });
+    assert.deepEqual([unsaid.cache, unsaid.json[0].name], ['HIT', 'Kettle']);
+
+    assert.equal(await listWithLines(more, ['Prefer', 'x=1', 'Prefer', 'count=exact']), 200);
+    const uncounted = await list({ more, headers: { Prefer: 'x=1' } });
+    assert.deepEqual([uncounted.cache, uncounted.range], ['HIT', '0-0/*']);
+  });
+
+  test('is the rows that were asked for', async () => {
+    const more = '&page_size=19';
+    const none = await list({ more, headers: { Range: '1-5' } });
+    assert.deepEqual([none.json, none.range], [[], '*/*']);
+    assert.equal((await list({ more })).json.length, 1);
   });
 
   test('is asked for by one of many at once', async () => {

@@ -64,9 +64,9 @@ create index refused_exchange_rates_accepted_by_idx
 on private.refused_exchange_rates (accepted_by);
 
 comment on table private.refused_exchange_rates is
-'Rates that the guards kept out. jump: more than 5 percent a day away from last_rate. too_old: '
-'quoted more than 72 hours ago. The last good rate stays until an admin accepts, or a source says '
-'otherwise.';
+'Rates that the guards kept out. jump: more than 5 percent away from last_rate for each day since, '
+'or from any good rate of the 24 hours before. too_old: quoted more than 72 hours ago. The last '
+'good rate stays until an admin accepts, or a source says otherwise.';
 
 create or replace function private.newest_exchange_rate(quote_currency text)
 returns public.exchange_rates
@@ -89,7 +89,8 @@ language sql
 stable
 set search_path = ''
 as $$
-    -- A source that nobody asked for three days may have moved by three days' worth.
+    -- A source that nobody asked for three days may have moved by three days' worth; one that is
+    -- asked every hour may not move by a day's worth each time. What an admin accepted begins anew.
     select
         case
             when rate_problem.observed_at > now() + interval '12 hours' then 'from_the_future'
@@ -98,9 +99,24 @@ as $$
                 abs(rate_problem.rate / (rate_problem.last).rate - 1) > 0.05 * greatest(
                     1,
                     ceil(
-                        extract(epoch from rate_problem.observed_at - (rate_problem.last).as_of)
-                        / 86400
+                        extract(
+                            epoch from least(rate_problem.observed_at, now())
+                            - (rate_problem.last).as_of
+                        ) / 86400
                     )
+                )
+                or exists (
+                    select
+                    from public.exchange_rates as r
+                    where r.base_currency = (rate_problem.last).base_currency
+                        and r.quote_currency = (rate_problem.last).quote_currency
+                        and r.as_of > least(rate_problem.observed_at, now()) - interval '24 hours'
+                        and abs(rate_problem.rate / r.rate - 1) > 0.05
+                        and not exists (
+                            select
+                            from private.refused_exchange_rates as f
+                            where f.quote_currency = r.quote_currency and f.accepted_at >= r.as_of
+                        )
                 )
                 then 'jump'
         end
@@ -140,6 +156,8 @@ declare
     v_quote record;
     v_last public.exchange_rates;
     v_problem text;
+    -- One of a few hours from now, as a daily sheet may be, would outrank every other until then.
+    v_as_of timestamptz := least(record_exchange_rates.observed_at, now());
     v_recorded text [] := '{}'::text [];
     v_refused text [] := '{}'::text [];
 begin
@@ -158,8 +176,9 @@ begin
             from jsonb_each_text(record_exchange_rates.rates) as r
             inner join private.currency_pegs as p on r.key = p.anchor
         ) as q
-        -- What is nothing at eight decimals is no rate; the others of the sheet are.
-        where q.rate > 0
+        -- What is nothing at eight decimals, no number or beyond what can be kept is no rate; the
+        -- others of the sheet are.
+        where q.rate > 0 and q.rate < 10000000000
         order by q.code
     loop
         v_last := private.newest_exchange_rate(v_quote.code);
@@ -167,11 +186,11 @@ begin
         v_problem := private.rate_problem(
             v_quote.rate, record_exchange_rates.observed_at, v_last
         );
+        continue when v_problem is null and v_last.as_of >= v_as_of;
         if v_problem is null then
             insert into public.exchange_rates (base_currency, quote_currency, rate, as_of, source)
             values (
-                'USD', v_quote.code, v_quote.rate, record_exchange_rates.observed_at,
-                record_exchange_rates.source
+                'USD', v_quote.code, v_quote.rate, v_as_of, record_exchange_rates.source
             );
             v_recorded := v_recorded || v_quote.code;
         else
@@ -307,7 +326,7 @@ begin
     kept as (
         insert into public.exchange_rates (base_currency, quote_currency, rate, as_of, source)
         -- A moment to come would outrank every rate until then: the accepted one counts from now,
-        -- or from right after the newest, which may be of a few hours from now.
+        -- or from right after the newest, which may have come while this waited for the lock.
         select
             s.base_currency, s.quote_currency, s.rate,
             least(s.observed_at, greatest(now(), n.as_of + interval '1 microsecond')), s.source
@@ -378,7 +397,7 @@ comment on function private.alert_rates(text, text, jsonb) is
 'Puts a rate before the admins, once a day and currency.';
 comment on function service.record_exchange_rates(jsonb, text, timestamptz) is
 'Takes a source''s units of each currency for one dollar: {ZAR: 17.12, EUR: 0.8797}. A pegged '
-'currency comes from its anchor. A rate more than 5 percent a day away from the last good one, or '
+'currency comes from its anchor. A rate more than 5 percent a day away from the good ones, or '
 'older than 72 hours, is kept apart and the admins told. {recorded, refused, adopted}: lists of '
 'currencies; adopted are those that prices now follow. Definer because rates have no write grant.';
 comment on function service.check_exchange_rates() is

@@ -29,8 +29,14 @@ comment on table public.product_stock is
 comment on column public.product_stock.listing_id is
 'product_id or retailer_product_id, whichever is filled.';
 
-create policy select_all on public.product_stock for select to anon, authenticated using (true);
-comment on policy select_all on public.product_stock is 'Stock is public, as on any shelf.';
+create policy select_listed on public.product_stock
+for select to anon, authenticated
+using (
+    exists (select from public.products as p where p.id = product_id)
+    or exists (select from public.products_retailer as r where r.id = retailer_product_id)
+);
+comment on policy select_listed on public.product_stock is
+'Stock is public, as on any shelf, of the goods that the reader sees.';
 
 grant select on public.product_stock to anon, authenticated;
 grant select, insert, update, delete on public.product_stock to service_role;

@@ -162,12 +162,13 @@ after update on public.products_retailer
 referencing new table as changed
 for each statement execute function private.tg_products__list_prices();
 
-create policy select_live_or_admin on public.product_prices
+create policy select_listed_or_admin on public.product_prices
 for select to anon, authenticated
-using (not is_held or (select private.is_admin()));
+using (is_listed or (select private.is_admin()));
 
-comment on policy select_live_or_admin on public.product_prices is
-'Prices that goods are sold at are public, an admin sees the held ones as well.';
+comment on policy select_listed_or_admin on public.product_prices is
+'Prices that goods are sold at are public; an admin sees as well those that are held or of goods '
+'off sale.';
 
 grant select on public.product_prices to anon, authenticated;
 grant select, insert, update, delete on public.product_prices to service_role;
@@ -190,8 +191,11 @@ alter table public.price_tiers enable row level security;
 comment on table public.price_tiers is
 'Wholesale breaks: percent off the listed unit price for a range of quantities; no two overlap.';
 
-create policy select_all on public.price_tiers for select to anon, authenticated using (true);
-comment on policy select_all on public.price_tiers is 'Listed prices are public.';
+create policy select_listed on public.price_tiers
+for select to anon, authenticated
+using (exists (select from public.products_retailer as r where r.id = retailer_product_id));
+comment on policy select_listed on public.price_tiers is
+'Listed prices are public, of the goods that the reader sees.';
 
 grant select on public.price_tiers to anon, authenticated;
 grant select, insert, update, delete on public.price_tiers to service_role;

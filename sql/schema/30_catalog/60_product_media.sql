@@ -40,8 +40,14 @@ comment on column public.product_media.content_hash is
 'SHA-256 of the file in hexadecimal digits: the same picture twice is known by it. It tells '
 'nothing that the file, which is public, does not.';
 
-create policy select_all on public.product_media for select to anon, authenticated using (true);
-comment on policy select_all on public.product_media is 'Pictures are public.';
+create policy select_listed on public.product_media
+for select to anon, authenticated
+using (
+    exists (select from public.products as p where p.id = product_id)
+    or exists (select from public.products_retailer as r where r.id = retailer_product_id)
+);
+comment on policy select_listed on public.product_media is
+'Pictures are public, of the goods that the reader sees.';
 
 grant select on public.product_media to anon, authenticated;
 grant select, insert, update, delete on public.product_media to service_role;

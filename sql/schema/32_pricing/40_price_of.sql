@@ -273,15 +273,16 @@ begin
             m.per_dollar / d.per_dollar as rate,
             q.fee is not null as freight_is_quoted,
             round(
-                m.per_dollar * coalesce(
-                    q.fee / qd.per_dollar,
-                    t.freight_dollars
-                    -- greatest passes over a size or a divisor that is not known
-                    + t.freight_per_kilogram * greatest(
-                        coalesce(i.weight_grams, t.assumed_grams)::numeric / 1000,
-                        i.parcel_cm3::numeric / t.volume_divisor
-                    )
-                ), 6
+                m.per_dollar * case
+                    -- Null without a rate: an estimate may be far below what was quoted.
+                    when q.fee is not null then q.fee / qd.per_dollar
+                    else t.freight_dollars
+                        -- greatest passes over a size or a divisor that is not known
+                        + t.freight_per_kilogram * greatest(
+                            coalesce(i.weight_grams, t.assumed_grams)::numeric / 1000,
+                            i.parcel_cm3::numeric / t.volume_divisor
+                        )
+                end, 6
             ) as freight,
             case
                 when i.currency = m.currency then 0 else coalesce(t.exchange_percent, 0)
@@ -367,7 +368,7 @@ begin
         t.rule_ids,
         case
             when not t.is_served then 'not_served'
-            when t.rate is null then 'rate_missing'
+            when t.rate is null or t.freight_is_quoted and t.freight is null then 'rate_missing'
             when t.tax_rate is null then 'tax_missing'
             when t.target is null then 'rule_missing'
             -- what a price can be at most: numeric(12, 2)

@@ -156,7 +156,6 @@ declare
     v_variants uuid [];
     v_quote private.quote;
     v_line private.order_line;
-    v_discounts numeric [];
     v_taxes numeric [];
     v_order public.orders;
 begin
@@ -216,18 +215,13 @@ begin
         perform private.fail('order_total_too_small', v_quote.total::text);
     end if;
 
-    v_discounts := private.split_money(
-        v_quote.discount,
-        array(select l.quantity * l.unit_price from unnest(v_quote.lines) as l),
-        v_quote.currency
-    );
     -- The last part is the tax contained in shipping.
     v_taxes := private.split_money(
         v_quote.tax,
         array(
             select l.quantity * l.unit_price - d.discount
             from unnest(v_quote.lines) with ordinality as l
-            inner join unnest(v_discounts) with ordinality as d (discount, position)
+            inner join unnest(v_quote.line_discounts) with ordinality as d (discount, position)
                 on l.ordinality = d.position
             order by l.ordinality
         ) || v_quote.shipping::numeric,
@@ -259,7 +253,7 @@ begin
         case when l.channel = 'retail' then l.listing_id end,
         case when l.channel = 'wholesale' then l.listing_id end,
         l.variant_id, l.name, l.name_fr, l.quantity, l.unit_price,
-        v_discounts[l.line_number], v_taxes[l.line_number], v_quote.currency
+        v_quote.line_discounts[l.line_number], v_taxes[l.line_number], v_quote.currency
     from unnest(v_quote.lines) as l;
 
     update public.product_stock as s
@@ -338,4 +332,5 @@ comment on function public.place_order(text, text, jsonb, text, jsonb, numeric) 
 'its lines), quantity_not_in_steps, stock_insufficient, country_unknown, shipping_unavailable, '
 'address_invalid, address_not_found, address_country_mismatch, card_number_refused, '
 'promo_code_* (as check_promo_code), '
-'total_changed (details hold the new quote), order_total_too_small, rate_limit_exceeded.';
+'total_changed (details hold the new quote), order_total_too_small, order_total_too_large, '
+'rate_limit_exceeded.';

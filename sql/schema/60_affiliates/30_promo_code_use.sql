@@ -14,7 +14,9 @@ $$;
 create or replace function private.resolve_promo_code(
     code text, user_id uuid, currency text, subtotal numeric
 )
-returns table (promo_code_id uuid, promo_code text, discount numeric, problem text)
+returns table (
+    promo_code_id uuid, promo_code text, discount numeric, is_percent boolean, problem text
+)
 language sql
 stable
 set search_path = ''
@@ -34,6 +36,7 @@ as $$
                     )
                 )
         end,
+        r.discount_percent is not null,
         r.problem
     from (
         select

@@ -11,9 +11,9 @@ select tests.make_product('old_shoe', is_active => false);
 select tests.make_wholesale_product('box');
 select tests.make_wholesale_product('old_box', is_active => false);
 insert into public.price_tiers (retailer_product_id, quantities, discount_percent)
-values (tests.id('box'), '[20,50)', 5);
+values (tests.id('box'), '[20,50)', 5), (tests.id('old_box'), '[20,50)', 5);
 insert into public.product_media (product_id, storage_path)
-values (tests.id('shoe'), 'products/a.webp');
+values (tests.id('shoe'), 'products/a.webp'), (tests.id('old_shoe'), 'products/b.webp');
 insert into public.suppliers (id, platform, external_id, name)
 values (tests.name_it('shenzhen', gen_random_uuid()), 'aliexpress', 'T-1', 'Shenzhen Test');
 
@@ -36,12 +36,21 @@ $$;
 create function tests.seen_beside() returns bigint []
 language sql stable as $$
     select array[
-        (select count(*) from public.product_stock as s where s.listing_id = tests.id('shoe')),
-        (select count(*) from public.product_prices as p where p.listing_id = tests.id('shoe')),
-        (select count(*) from public.product_media as m where m.listing_id = tests.id('shoe')),
+        (
+            select count(*) from public.product_stock as s
+            where s.listing_id in (tests.id('shoe'), tests.id('old_shoe'))
+        ),
+        (
+            select count(*) from public.product_prices as p
+            where p.listing_id in (tests.id('shoe'), tests.id('old_shoe'))
+        ),
+        (
+            select count(*) from public.product_media as m
+            where m.listing_id in (tests.id('shoe'), tests.id('old_shoe'))
+        ),
         (
             select count(*) from public.price_tiers as t
-            where t.retailer_product_id = tests.id('box')
+            where t.retailer_product_id in (tests.id('box'), tests.id('old_box'))
         )
     ]
 $$;
@@ -76,8 +85,8 @@ select tests.has_policies(
         when t in ('public.categories', 'public.products', 'public.products_retailer')
             then 'select_active_or_admin: select to anon, authenticated'
         when t = 'public.product_prices'
-            then 'select_live_or_admin: select to anon, authenticated'
-        else 'select_all: select to anon, authenticated'
+            then 'select_listed_or_admin: select to anon, authenticated'
+        else 'select_listed: select to anon, authenticated'
     end
 )
 from tests.catalog_tables() as t;

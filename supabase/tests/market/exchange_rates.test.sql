@@ -1,7 +1,7 @@
 -- Rates of a source: the peg, the guards, what prices follow, and what a person decides.
 begin;
 \ir ../_helpers.psql
-select plan(56);
+select plan(60);
 
 select tests.make_admin('ada');
 select tests.make_user('amina');
@@ -78,7 +78,7 @@ select is(
 -- what prices follow
 delete from private.outbox;
 select is(
-    tests.records('{"ZAR": "17.25"}', 'near', '1 day'), '["ZAR"] [] []',
+    tests.records('{"ZAR": "17.25"}', 'near', '40 hours'), '["ZAR"] [] []',
     'less than a percent away is known, but prices stay'
 );
 select is(
@@ -150,6 +150,10 @@ select is(
     tests.records('{"ZAR": "18.165"}', 'edge', '6 hours'), '["ZAR"] [] ["ZAR"]',
     'exactly 5 percent is taken'
 );
+select is(
+    tests.records('{"ZAR": "18.5"}', 'creep', '5 hours'), '[] ["ZAR"] []',
+    '5 percent a day is not 5 percent each time that somebody asks'
+);
 update public.exchange_rates set as_of = as_of - interval '50 hours' where source = 'edge';
 update public.exchange_rates set as_of = as_of - interval '50 hours' where source <> 'edge';
 select is(
@@ -159,6 +163,22 @@ select is(
 select is(
     tests.records('{"ZAR": "21"}', 'clock', '-13 hours'), '[] ["ZAR"] []',
     'a rate of tomorrow is kept out, one of today''s noon is not'
+);
+update public.exchange_rates set as_of = as_of - interval '2 hours' where source = 'silence';
+select is(
+    tests.records('{"ZAR": "20.9"}', 'noon', '-11 hours'), '["ZAR"] [] []',
+    'one of a few hours from now'
+);
+select is(
+    (select r.as_of from public.exchange_rates as r where r.source = 'noon'), now(),
+    'counts from now, and outranks nothing that comes until then'
+);
+update public.exchange_rates set as_of = as_of - interval '1 hour' where source = 'noon';
+delete from public.exchange_rates where quote_currency = 'CNY';
+select is(
+    tests.records('{"CNY": "NaN", "ZAR": "20.91"}', 'odd', '30 minutes')
+    || tests.records('{"CNY": "99999999999", "ZAR": "20.92"}', 'huge', '20 minutes'),
+    '["ZAR"] [] []["ZAR"] [] []', 'what is no number, or one beyond all, stops no sheet'
 );
 
 -- a person decides
@@ -224,13 +244,14 @@ select tests.act_as_owner();
 select is(tests.newest('ZAR'), '21.00000000 clock', 'and counts');
 select is(
     (
-        select r.as_of - now() from public.exchange_rates as r
+        select r.as_of from public.exchange_rates as r
         where r.quote_currency = 'ZAR' and r.source = 'clock'
     ),
-    interval '1 microsecond', 'from now on, after the one that it follows'
+    now(), 'from now on'
 );
+update public.exchange_rates set as_of = as_of - interval '1 minute' where source = 'clock';
 select is(
-    tests.records('{"ZAR": "20.9"}', 'next', '-1 minute'), '["ZAR"] [] []',
+    tests.records('{"ZAR": "20.9"}', 'next'), '["ZAR"] [] []',
     'so that the next rate is taken'
 );
 select is(tests.newest('ZAR'), '20.90000000 next', 'and not outranked until tomorrow');
@@ -259,7 +280,7 @@ end
 $$;
 select is(tests.silent(), '{"old": ["CNY"]}', 'a currency that nobody quotes is old');
 delete from public.exchange_rates where quote_currency = 'ZAR' and source <> 'silence';
-update public.exchange_rates set as_of = as_of - interval '71 hours' where source = 'silence';
+update public.exchange_rates set as_of = now() - interval '71 hours' where source = 'silence';
 select is(tests.silent(), '{"old": ["CNY"]}', 'three days are not yet too long');
 update public.exchange_rates set as_of = as_of - interval '61 minutes' where source = 'silence';
 select is(tests.silent(), '{"old": ["CNY", "ZAR"]}', 'longer than that is');

@@ -2,12 +2,13 @@
 begin;
 \ir ../_helpers.psql
 \ir ../pricing/_prices.psql
-select plan(9);
+select plan(11);
 
--- given goods with a floor, in two colours of two prices, goods without one, and two codes
+-- given goods with a floor, in two colours of two prices, goods without one, and three codes
 select tests.make_user('amina', 'fr', 'CM');
 select tests.make_affiliate('pat');
 select tests.make_promo_code('HUGE', 'pat', discount_percent => 90);
+select tests.make_promo_code('SUM', 'pat', discount_amount => 50000, currency => 'XAF');
 select tests.make_promo_code('SMALL', 'pat', discount_percent => 10);
 insert into public.products_retailer (
     id, category_id, name, price_mallgram, min_order_quantity, order_increment,
@@ -86,8 +87,12 @@ select is(
     'goods whose cost nobody knows have no floor'
 );
 select is(
-    tests.quoted('HUGE', tests.item('gift', 2), tests.box('blue', 10)), '174000 less 54000',
-    'of several lines it takes what there is to take'
+    tests.quoted('HUGE', tests.item('gift', 2), tests.box('blue', 10)), '174000 less 53000',
+    'of several lines it takes its percent of each, as far as there is room'
+);
+select is(
+    tests.quoted('SUM', tests.item('gift', 2), tests.box('blue', 10)), '174000 less 50000',
+    'a sum is taken where there is room for it'
 );
 
 -- and what is ordered is what was quoted
@@ -98,14 +103,21 @@ select tests.place_order(
 select results_eq(
     $$ select o.subtotal_price, o.discount_amount from public.orders as o
        where o.id = tests.id('order') $$,
-    $$ values (174000.00, 54000.00) $$, 'an order takes the same'
+    $$ values (174000.00, 53000.00) $$, 'an order takes the same'
+);
+create function tests.discounts(name text) returns text
+language sql stable as $$
+    select string_agg(trim_scale(i.discount_amount)::text, ' ' order by i.line_number)
+    from public.order_items as i where i.order_id = tests.id(discounts.name)
+$$;
+select is(tests.discounts('order'), '9000 44000', 'line by line, none below its floor');
+select tests.place_order(
+    'other-order', 'amina', jsonb_build_array(tests.item('gift', 2), tests.box('blue', 10)),
+    'CM', 'SUM'
 );
 select is(
-    (
-        select sum(i.discount_amount) from public.order_items as i
-        where i.order_id = tests.id('order')
-    ),
-    54000.00, 'to the last franc in its lines'
+    tests.discounts('other-order'), '6000 44000',
+    'what one line has no room for goes to another'
 );
 
 select * from finish();

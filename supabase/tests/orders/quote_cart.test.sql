@@ -1,7 +1,7 @@
 -- What a cart costs, what is wrong with it, and what changed since the last look.
 begin;
 \ir ../_helpers.psql
-select plan(42);
+select plan(43);
 
 -- given amina's cart of two pairs and twenty boxes
 select tests.make_user('amina', 'fr', 'CM');
@@ -264,6 +264,17 @@ select results_eq(
     $$ select o.exchange_rate, o.exchange_rate_source, o.exchange_rate_at <= now()
        from public.orders as o where o.id = tests.id('rated') $$,
     $$ values (577.04537290, 'test', true) $$, 'an order keeps that of when it was placed'
+);
+
+-- More than an order holds ------------------------------------------------------------------------
+
+select tests.make_product('lathe', stock => 20000, price_cm => 1500000);
+update public.products set max_order_quantity = 10000 where id = tests.id('lathe');
+select tests.act_as('bongani');
+select count(*) from public.add_to_cart(tests.id('lathe'), 'retail', 10000);
+select tests.refuses(
+    'select public.quote_cart(''CM'')', 'PT409 order_total_too_large',
+    'a sum that no order can hold is said to be one', '15000004500.00'
 );
 
 select * from finish();

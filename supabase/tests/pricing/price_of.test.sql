@@ -2,7 +2,7 @@
 begin;
 \ir ../_helpers.psql
 \ir _prices.psql
-select plan(49);
+select plan(50);
 
 create function tests.works_out(name text, country text) returns text
 language sql stable as $$
@@ -96,6 +96,14 @@ select is(
     tests.works_out('shoe', 'ZA'), '321.3 465.885 617.77 842.4021 842.9',
     'a freight may be asked in another currency than the goods'
 );
+create temp table yuan as select r.* from private.pricing_rates as r where r.currency = 'CNY';
+delete from private.pricing_rates where currency = 'CNY';
+select results_eq(
+    $$select p.problem, p.amount from private.price_of(array[tests.id('shoe')], 'ZA') as p$$,
+    $$values ('rate_missing', null::numeric)$$,
+    'a quoted freight without a rate is no reason to estimate one'
+);
+insert into private.pricing_rates select y.* from yuan as y;
 update private.product_freights set is_served = false, fee = null, currency = null
 where listing_id = tests.id('shoe');
 select is(

@@ -107,6 +107,18 @@ def test_recommendations_are_the_best_rated_others_of_the_category(
     assert recommended == [ids["5.0"], ids["4.5"]]
 
 
+def test_a_product_is_shown_though_its_category_is_not(
+    fresh: FlaskClient, shelf: Shelf, admin: Admin
+) -> None:
+    category = shelf.category()
+    product_id = shelf.put(category_id=category["id"])
+    admin.execute("update public.categories set is_active = false where id = %s", [category["id"]])
+    response = fresh.get(f"/api/v1/products/{product_id}")
+    ProductDetailList.model_validate_json(response.data)
+    body = exact_json.loads(response.data)
+    assert (body["items"][0]["category"], body["recommendations"]) == (None, [])
+
+
 @pytest.mark.parametrize("channel", ["retail", "wholesale"])
 def test_a_product_is_found_in_both_tables(
     fresh: FlaskClient, shelf: Shelf, admin: Admin, channel: str
