@@ -2315,6 +2315,11 @@ begin
                 price_rule_problem.volume_divisor is not null
                 and price_rule_problem.component <> 'freight'
             ) then 'volume_divisor'
+        -- Nothing said is not nothing asked: a rule of zero is written as one.
+        when num_nonnulls(
+            price_rule_problem.percent, price_rule_problem.amount, price_rule_problem.per_kilogram
+        ) = 0
+            then case price_rule_problem.component when 'freight' then 'amount' else 'percent' end
     end;
 end
 $$;

@@ -883,6 +883,9 @@ stable
 set search_path = ''
 as $$
 begin
+    if category_tree.language not in ('en', 'fr') then
+        perform private.fail('language_unknown', left(category_tree.language, 200));
+    end if;
     if private.is_not_modified() then
         return;
     end if;
@@ -921,7 +924,8 @@ revoke all on function public.category_tree(text) from public;
 grant execute on function public.category_tree(text) to anon, authenticated, service_role;
 
 comment on function public.category_tree(text) is
-'All active categories, parents before children, in the shop''s order; names in en or fr.';
+'All active categories, parents before children, in the shop''s order; names in en or fr. Error: '
+'language_unknown.';
 
 -- 35_search/25_synonyms.sql
 create table private.search_synonyms (
@@ -1012,7 +1016,27 @@ for each statement execute function private.tg_search_synonyms__make_rewrites();
 -- 35_search/26_read_query.sql
 -- From what somebody typed to the words that are looked for.
 
-create or replace function private.read_query(query text)
+create or replace function private.split_query(query text, out wanted text, out unwanted text)
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+    if strpos(split_query.query, '-') = 0 then
+        wanted := split_query.query;
+        return;
+    end if;
+    -- A minus before a word or before quoted ones; within either it is a hyphen.
+    select
+        string_agg(t.term [1], ' ' order by t.place) filter (where t.term [1] !~ '^-+[^-]'),
+        string_agg(t.term [1], ' ' order by t.place) filter (where t.term [1] ~ '^-+[^-]')
+    into wanted, unwanted
+    from regexp_matches(split_query.query, '-*"[^"]*"?|[^[:space:]"]+', 'g')
+        with ordinality as t (term, place);
+end
+$$;
+
+create or replace function private.read_words(query text)
 returns tsquery
 language plpgsql
 stable
@@ -1021,26 +1045,41 @@ as $$
 declare
     -- In capitals it lets one choose; else it is a word, and French for gold.
     v_text text := case
-        when strpos(read_query.query, '"') > 0 then read_query.query
+        when strpos(read_words.query, '"') > 0 then read_words.query
         else regexp_replace(
-            read_query.query, '(?<![^[:space:]])(or|Or|oR)(?![^[:space:]])', '"\1"', 'g'
+            read_words.query, '(?<![^[:space:]])(or|Or|oR)(?![^[:space:]])', '"\1"', 'g'
         )
     end;
     v_query tsquery := websearch_to_tsquery('private.search_en'::regconfig, v_text);
     v_fr tsquery := websearch_to_tsquery('private.search_fr'::regconfig, v_text);
-    v_targets tsquery [];
-    v_substitutes tsquery [];
 begin
     if v_query <> v_fr then
         v_query := v_query || v_fr;
     end if;
-    -- Nothing but words to leave out would be nearly the whole shop.
-    if querytree(v_query) in ('', 'T') then
-        return null;
-    end if;
     -- A word with a hyphen is read as a phrase, and so it would be nobody's synonym.
-    if strpos(read_query.query, '"') = 0 then
+    if strpos(read_words.query, '"') = 0 then
         v_query := regexp_replace(v_query::text, '<[-0-9]+>', '&', 'g')::tsquery;
+    end if;
+    return v_query;
+end
+$$;
+
+create or replace function private.read_query(query text)
+returns tsquery
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    v_split record := private.split_query(read_query.query);
+    v_query tsquery := private.read_words(v_split.wanted);
+    v_unwanted tsquery;
+    v_targets tsquery [];
+    v_substitutes tsquery [];
+begin
+    -- Nothing but words to leave out would be nearly the whole shop.
+    if v_query is null or querytree(v_query) in ('', 'T') then
+        return null;
     end if;
     select
         array_agg(r.target order by numnode(r.target) desc, r.target::text),
@@ -1056,7 +1095,69 @@ begin
     for i in 1 .. coalesce(cardinality(v_targets), 0) loop
         v_query := ts_rewrite(v_query, format('%L', ' ' || i)::tsquery, v_substitutes[i]);
     end loop;
+    -- What is left out is so in either language and by all its synonyms.
+    for v_unwanted in
+        select private.read_query(ltrim(t.term [1], '-'))
+        from regexp_matches(v_split.unwanted, '-+"[^"]*"?|[^[:space:]"]+', 'g') as t (term)
+    loop
+        v_query := coalesce(v_query && !! v_unwanted, v_query);
+    end loop;
     return v_query;
+end
+$$;
+
+create or replace function private.rank_query(
+    query text, out words tsquery, out phrases tsquery []
+)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    v_query tsquery := private.read_words((private.split_query(rank_query.query)).wanted);
+    v_words text [];
+    v_terms text [];
+    v_synonyms text [];
+    v_phrases text [];
+begin
+    v_words := array(
+        select distinct w.word [1]
+        from regexp_matches(v_query::text, '''(?:[^'']|'''')*''', 'g') as w (word)
+    );
+    -- Of a synonym of several words ("portable charger") one alone says nothing: they count
+    -- together, unless the same concept has one of them alone.
+    select
+        array_agg(distinct c.target) filter (where numnode(c.target::tsquery) > 1),
+        array_agg(distinct c.term) filter (where c.is_word),
+        array_agg(distinct c.term) filter (where not c.is_word and not c.has_word)
+    into v_terms, v_synonyms, v_phrases
+    from (
+        select
+            r.target::text as target,
+            s.term,
+            s.term !~ '[&<]' as is_word,
+            exists (
+                select
+                from regexp_split_to_table(r.substitute::text, ' \| ') as o (term)
+                where o.term !~ '[&<]' and o.term::tsquery <@ s.term::tsquery
+            ) as has_word
+        from private.search_rewrites as r
+        cross join lateral regexp_split_to_table(r.substitute::text, ' \| ') as s (term)
+        where r.target <@ v_query
+    ) as c;
+    words := (
+        select string_agg(distinct w.word, ' | ')::tsquery
+        from (
+            select u.word
+            from unnest(v_words) as u (word)
+            where not exists (
+                select from unnest(v_terms) as t (term) where u.word::tsquery <@ t.term::tsquery
+            )
+            union
+            select s.term from unnest(v_synonyms) as s (term)
+        ) as w
+    );
+    phrases := v_phrases::tsquery [];
 end
 $$;
 
@@ -1086,11 +1187,18 @@ declare
     v_word text;
     v_near text;
     v_mended text := '';
+    v_split record;
 begin
     perform set_config('pg_trgm.similarity_threshold', '0.3', true);
+    v_split := private.split_query(mend_query.query);
+    -- A minus alone leaves nothing out.
+    if v_split.wanted is null then
+        v_split.wanted := mend_query.query;
+        v_split.unwanted := null;
+    end if;
     -- Each word that no name has gives way to the nearest of those spelt nearly so.
     foreach v_word in array regexp_split_to_array(
-        lower(extensions.unaccent(mend_query.query)), '[^[:alnum:]]+'
+        lower(extensions.unaccent(coalesce(left(v_split.wanted, 64), ''))), '[^[:alnum:]]+'
     ) loop
         continue when v_word = '' or char_length(v_word) > 40;
         v_near := null;
@@ -1108,14 +1216,24 @@ begin
         end if;
         v_mended := v_mended || ' ' || coalesce(v_near, v_word);
     end loop;
-    return v_mended;
+    return concat_ws(' ', v_mended, v_split.unwanted);
 end
 $$;
 
+revoke all on function private.split_query(text) from public;
+revoke all on function private.read_words(text) from public;
 revoke all on function private.read_query(text) from public;
+revoke all on function private.rank_query(text) from public;
 revoke all on function private.is_known_word(text) from public;
 revoke all on function private.mend_query(text) from public;
 
+comment on function private.split_query(text) is
+'What a query asks for, and what it leaves out by a minus, with the minus; null for nothing.';
+comment on function private.read_words(text) is
+'The words of a query as either language stems them.';
+comment on function private.rank_query(text) is
+'What makes a match of a query relevant: any of its words and of their synonyms, and synonyms of '
+'several words, each of which counts as a whole.';
 comment on function private.read_query(text) is
 'A query as either language stems it, each word widened to its synonyms of both; null without a '
 'word that counts.';
@@ -1218,12 +1336,10 @@ declare
     v_en real := case when match_words.language = 'en' then 2 else 1 end;
     v_fr real := case when match_words.language = 'fr' then 2 else 1 end;
     -- Words joined by OR are ranked by how many and where, those joined by AND by how near.
-    v_ranked tsquery := (
-        select string_agg(distinct w.word [1], ' | ')::tsquery
-        from regexp_matches(match_words.words::text, '''(?:[^'']|'''')*''', 'g') as w (word)
-    );
-    v_phrase_en tsquery := phraseto_tsquery('private.search_en'::regconfig, match_words.query);
-    v_phrase_fr tsquery := phraseto_tsquery('private.search_fr'::regconfig, match_words.query);
+    v_ranked record := private.rank_query(match_words.query);
+    v_wanted text := (private.split_query(match_words.query)).wanted;
+    v_phrase_en tsquery := phraseto_tsquery('private.search_en'::regconfig, v_wanted);
+    v_phrase_fr tsquery := phraseto_tsquery('private.search_fr'::regconfig, v_wanted);
     v_is_popular boolean;
     v_ids uuid [] := '{}'::uuid [];
     v_relevances real [] := '{}'::real [];
@@ -1246,8 +1362,18 @@ begin
                 d.listing_id,
                 (
                     (
-                        ts_rank(d.search_en, v_ranked) * v_en
-                        + ts_rank(d.search_fr, v_ranked) * v_fr
+                        coalesce(
+                            ts_rank(d.search_en, v_ranked.words) * v_en
+                            + ts_rank(d.search_fr, v_ranked.words) * v_fr, 0
+                        )
+                        + case when v_ranked.phrases is null then 0 else (
+                            select
+                                sum(
+                                    ts_rank(d.search_en, p.words) * v_en
+                                    + ts_rank(d.search_fr, p.words) * v_fr
+                                )
+                            from unnest(v_ranked.phrases) as p (words)
+                        ) end
                         + case when match_words.parts is null then 0 else (
                             select count(*)
                             from unnest(match_words.parts) as p (words)
@@ -1322,12 +1448,14 @@ language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+    v_split record := private.split_query(any_word.query);
 begin
     return private.read_query((
         select string_agg(distinct w.word, ' OR ')
-        from regexp_split_to_table(lower(any_word.query), '[^[:alnum:]]+') as w (word)
+        from regexp_split_to_table(lower(v_split.wanted), '[^[:alnum:]]+') as w (word)
         where w.word <> ''
-    ));
+    ) || coalesce(' ' || v_split.unwanted, ''));
 end
 $$;
 
@@ -1347,7 +1475,7 @@ begin
             from (
                 select distinct s.word
                 from regexp_split_to_table(
-                    lower(match_any_word.query), '[^[:alnum:]]+'
+                    lower((private.split_query(match_any_word.query)).wanted), '[^[:alnum:]]+'
                 ) as s (word)
                 where s.word <> ''
             ) as w
@@ -1377,7 +1505,7 @@ begin
         return v_matches;
     end if;
     -- Nothing has these words: perhaps they are misspelt.
-    v_mended := private.mend_query(left(match_listings.query, 64));
+    v_mended := private.mend_query(match_listings.query);
     v_matches := private.match_words(
         private.read_query(v_mended), null, v_mended, match_listings.filters,
         match_listings.language
@@ -1459,7 +1587,7 @@ declare
     v_ids uuid [] := private.gather_words(v_words, gather_listings.filters, gather_listings.most);
 begin
     if v_ids is null then
-        v_query := private.mend_query(left(v_query, 64));
+        v_query := private.mend_query(v_query);
         v_words := private.read_query(v_query);
         v_ids := private.gather_words(v_words, gather_listings.filters, gather_listings.most);
     end if;
@@ -2285,6 +2413,7 @@ declare
     v_word text;
     v_en tsquery;
     v_fr tsquery;
+    v_typed tsquery;
     v_query tsquery;
 begin
     if v_language not in ('en', 'fr') then
@@ -2293,37 +2422,64 @@ begin
     if coalesce(char_length(v_last), 0) = 0 then
         return;
     end if;
-    -- The word that is being typed, completed by what names of the reader's language have most;
-    -- words of the other one, which find the same, fill up.
-    return query
-    select
-        btrim(v_before || ' ' || coalesce(t.own, t.other, t.word)),
-        null::uuid,
-        null::public.product_channel
-    from (
+    foreach v_word in array v_words[: cardinality(v_words) - 1] loop
+        v_en := plainto_tsquery('private.search_en'::regconfig, v_word);
+        v_fr := plainto_tsquery('private.search_fr'::regconfig, v_word);
+        if numnode(v_en) > 0 and numnode(v_fr) > 0 then
+            v_typed := coalesce(v_typed && (v_en || v_fr), v_en || v_fr);
+        end if;
+    end loop;
+    if v_typed is null then
+        -- The word that is being typed, completed by what names of the reader's language have most;
+        -- words of the other one, which find the same, fill up.
+        return query
         select
-            s.word,
-            s.listings,
-            case v_language when 'fr' then s.french else s.english end as own,
-            case v_language when 'fr' then s.english else s.french end as other
-        from private.search_terms as s
-        where s.word like v_last || '%' and s.word <> v_last
-    ) as t
-    order by t.own is null, t.listings desc, t.word
-    limit 5;
+            btrim(v_before || ' ' || coalesce(t.own, t.other, t.word)),
+            null::uuid,
+            null::public.product_channel
+        from (
+            select
+                s.word,
+                s.listings,
+                case v_language when 'fr' then s.french else s.english end as own,
+                case v_language when 'fr' then s.english else s.french end as other
+            from private.search_terms as s
+            where s.word like v_last || '%' and s.word <> v_last
+        ) as t
+        order by t.own is null, t.listings desc, t.word
+        limit 5;
+    else
+        -- After other words by what the names have that go with them.
+        return query
+        select v_before || ' ' || w.spelling, null::uuid, null::public.product_channel
+        from (
+            select d.listing_id
+            from private.search_documents as d
+            where d.is_popular and (d.search_en || d.search_fr) @@ v_typed
+            limit 300
+        ) as n
+        cross join lateral (
+            select p.name, p.name_fr from public.products as p where p.id = n.listing_id
+            union all
+            select p.name, p.name_fr from public.products_retailer as p where p.id = n.listing_id
+        ) as l
+        cross join lateral unnest(tsvector_to_array(to_tsvector(
+            'pg_catalog.simple'::regconfig,
+            case when v_language = 'fr' then coalesce(l.name_fr, l.name) else l.name end
+        ))) as w (spelling)
+        where extensions.unaccent(w.spelling) like v_last || '%'
+            and extensions.unaccent(w.spelling) <> v_last
+        group by w.spelling
+        order by count(*) desc, w.spelling
+        limit 5;
+    end if;
     -- And the popular products that have these words; a single letter begins everything.
     if char_length(v_last) < 2 and v_before = '' then
         return;
     end if;
     v_query := to_tsquery('private.search_words'::regconfig, v_last || ':*')
         || private.as_search_query(v_last);
-    foreach v_word in array v_words[: cardinality(v_words) - 1] loop
-        v_en := plainto_tsquery('private.search_en'::regconfig, v_word);
-        v_fr := plainto_tsquery('private.search_fr'::regconfig, v_word);
-        if numnode(v_en) > 0 and numnode(v_fr) > 0 then
-            v_query := v_query && (v_en || v_fr);
-        end if;
-    end loop;
+    v_query := coalesce(v_query && v_typed, v_query);
     return query
     select case when v_language = 'fr' then coalesce(l.name_fr, l.name) else l.name end,
         n.listing_id, n.channel
@@ -2391,8 +2547,8 @@ grant execute on function public.suggest_products(text, text) to anon, authentic
 comment on function private.suggest_products(text, text) is
 'Core of suggest_products. Definer because search is closed; it shows only what is on sale.';
 comment on function public.suggest_products(text, text) is
-'What a beginning may become: at most five searches, those in the reader''s language first, then '
-'at most five popular products. Error: language_unknown.';
+'What a beginning may become: at most five searches that find something, those in the reader''s '
+'language first, then at most five popular products. Error: language_unknown.';
 
 -- 35_search/50_product_facets.sql
 create or replace function private.product_facets(

@@ -683,10 +683,11 @@ begin
     if (v_review.status::text, v_review.note)
         is distinct from (moderate_review.decision, v_note) then
         -- Nobody puts words before the shop that they have not read.
-        if moderate_review.seen_at is distinct from v_review.updated_at and (
-            moderate_review.seen_at is not null
-            or moderate_review.decision = 'approved' and v_review.status <> 'approved'
-        ) then
+        if moderate_review.seen_at is null
+            and moderate_review.decision = 'approved' and v_review.status <> 'approved' then
+            perform private.fail('value_missing', 'seen_at');
+        end if;
+        if moderate_review.seen_at <> v_review.updated_at then
             perform private.fail('review_changed', moderate_review.review_id::text);
         end if;
         update public.product_reviews as r
@@ -759,4 +760,4 @@ comment on function public.moderate_review(uuid, text, text, timestamptz) is
 'seen_at is updated_at of the review as it was read: needed to approve, checked wherever it is '
 'said. The author gets a message. The same twice is once. Errors: authentication_required, '
 'admin_required, input_invalid (details: decision), reason_invalid, card_number_refused, '
-'review_not_found, review_changed.';
+'review_not_found, value_missing (seen_at), review_changed.';

@@ -289,7 +289,7 @@ describe('reviews', () => {
       'admin_required', { language: 'fr' },
     );
     const unseen = { review_id: mine.review_id, decision: 'approved' };
-    await assertRefused(await people.admin.client.rpc('moderate_review', unseen), 'review_changed');
+    await assertRefused(await people.admin.client.rpc('moderate_review', unseen), 'value_missing');
     await assertRefused(
       await people.admin.client.rpc('moderate_review', {
         ...unseen, seen_at: new Date(Date.parse(mine.updated_at) - 1000).toISOString(),

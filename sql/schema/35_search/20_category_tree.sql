@@ -18,6 +18,9 @@ stable
 set search_path = ''
 as $$
 begin
+    if category_tree.language not in ('en', 'fr') then
+        perform private.fail('language_unknown', left(category_tree.language, 200));
+    end if;
     if private.is_not_modified() then
         return;
     end if;
@@ -56,4 +59,5 @@ revoke all on function public.category_tree(text) from public;
 grant execute on function public.category_tree(text) to anon, authenticated, service_role;
 
 comment on function public.category_tree(text) is
-'All active categories, parents before children, in the shop''s order; names in en or fr.';
+'All active categories, parents before children, in the shop''s order; names in en or fr. Error: '
+'language_unknown.';

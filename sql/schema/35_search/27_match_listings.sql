@@ -91,12 +91,10 @@ declare
     v_en real := case when match_words.language = 'en' then 2 else 1 end;
     v_fr real := case when match_words.language = 'fr' then 2 else 1 end;
     -- Words joined by OR are ranked by how many and where, those joined by AND by how near.
-    v_ranked tsquery := (
-        select string_agg(distinct w.word [1], ' | ')::tsquery
-        from regexp_matches(match_words.words::text, '''(?:[^'']|'''')*''', 'g') as w (word)
-    );
-    v_phrase_en tsquery := phraseto_tsquery('private.search_en'::regconfig, match_words.query);
-    v_phrase_fr tsquery := phraseto_tsquery('private.search_fr'::regconfig, match_words.query);
+    v_ranked record := private.rank_query(match_words.query);
+    v_wanted text := (private.split_query(match_words.query)).wanted;
+    v_phrase_en tsquery := phraseto_tsquery('private.search_en'::regconfig, v_wanted);
+    v_phrase_fr tsquery := phraseto_tsquery('private.search_fr'::regconfig, v_wanted);
     v_is_popular boolean;
     v_ids uuid [] := '{}'::uuid [];
     v_relevances real [] := '{}'::real [];
@@ -119,8 +117,18 @@ begin
                 d.listing_id,
                 (
                     (
-                        ts_rank(d.search_en, v_ranked) * v_en
-                        + ts_rank(d.search_fr, v_ranked) * v_fr
+                        coalesce(
+                            ts_rank(d.search_en, v_ranked.words) * v_en
+                            + ts_rank(d.search_fr, v_ranked.words) * v_fr, 0
+                        )
+                        + case when v_ranked.phrases is null then 0 else (
+                            select
+                                sum(
+                                    ts_rank(d.search_en, p.words) * v_en
+                                    + ts_rank(d.search_fr, p.words) * v_fr
+                                )
+                            from unnest(v_ranked.phrases) as p (words)
+                        ) end
                         + case when match_words.parts is null then 0 else (
                             select count(*)
                             from unnest(match_words.parts) as p (words)
@@ -195,12 +203,14 @@ language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+    v_split record := private.split_query(any_word.query);
 begin
     return private.read_query((
         select string_agg(distinct w.word, ' OR ')
-        from regexp_split_to_table(lower(any_word.query), '[^[:alnum:]]+') as w (word)
+        from regexp_split_to_table(lower(v_split.wanted), '[^[:alnum:]]+') as w (word)
         where w.word <> ''
-    ));
+    ) || coalesce(' ' || v_split.unwanted, ''));
 end
 $$;
 
@@ -220,7 +230,7 @@ begin
             from (
                 select distinct s.word
                 from regexp_split_to_table(
-                    lower(match_any_word.query), '[^[:alnum:]]+'
+                    lower((private.split_query(match_any_word.query)).wanted), '[^[:alnum:]]+'
                 ) as s (word)
                 where s.word <> ''
             ) as w
@@ -250,7 +260,7 @@ begin
         return v_matches;
     end if;
     -- Nothing has these words: perhaps they are misspelt.
-    v_mended := private.mend_query(left(match_listings.query, 64));
+    v_mended := private.mend_query(match_listings.query);
     v_matches := private.match_words(
         private.read_query(v_mended), null, v_mended, match_listings.filters,
         match_listings.language
@@ -332,7 +342,7 @@ declare
     v_ids uuid [] := private.gather_words(v_words, gather_listings.filters, gather_listings.most);
 begin
     if v_ids is null then
-        v_query := private.mend_query(left(v_query, 64));
+        v_query := private.mend_query(v_query);
         v_words := private.read_query(v_query);
         v_ids := private.gather_words(v_words, gather_listings.filters, gather_listings.most);
     end if;

@@ -30,6 +30,7 @@ declare
     v_word text;
     v_en tsquery;
     v_fr tsquery;
+    v_typed tsquery;
     v_query tsquery;
 begin
     if v_language not in ('en', 'fr') then
@@ -38,37 +39,64 @@ begin
     if coalesce(char_length(v_last), 0) = 0 then
         return;
     end if;
-    -- The word that is being typed, completed by what names of the reader's language have most;
-    -- words of the other one, which find the same, fill up.
-    return query
-    select
-        btrim(v_before || ' ' || coalesce(t.own, t.other, t.word)),
-        null::uuid,
-        null::public.product_channel
-    from (
+    foreach v_word in array v_words[: cardinality(v_words) - 1] loop
+        v_en := plainto_tsquery('private.search_en'::regconfig, v_word);
+        v_fr := plainto_tsquery('private.search_fr'::regconfig, v_word);
+        if numnode(v_en) > 0 and numnode(v_fr) > 0 then
+            v_typed := coalesce(v_typed && (v_en || v_fr), v_en || v_fr);
+        end if;
+    end loop;
+    if v_typed is null then
+        -- The word that is being typed, completed by what names of the reader's language have most;
+        -- words of the other one, which find the same, fill up.
+        return query
         select
-            s.word,
-            s.listings,
-            case v_language when 'fr' then s.french else s.english end as own,
-            case v_language when 'fr' then s.english else s.french end as other
-        from private.search_terms as s
-        where s.word like v_last || '%' and s.word <> v_last
-    ) as t
-    order by t.own is null, t.listings desc, t.word
-    limit 5;
+            btrim(v_before || ' ' || coalesce(t.own, t.other, t.word)),
+            null::uuid,
+            null::public.product_channel
+        from (
+            select
+                s.word,
+                s.listings,
+                case v_language when 'fr' then s.french else s.english end as own,
+                case v_language when 'fr' then s.english else s.french end as other
+            from private.search_terms as s
+            where s.word like v_last || '%' and s.word <> v_last
+        ) as t
+        order by t.own is null, t.listings desc, t.word
+        limit 5;
+    else
+        -- After other words by what the names have that go with them.
+        return query
+        select v_before || ' ' || w.spelling, null::uuid, null::public.product_channel
+        from (
+            select d.listing_id
+            from private.search_documents as d
+            where d.is_popular and (d.search_en || d.search_fr) @@ v_typed
+            limit 300
+        ) as n
+        cross join lateral (
+            select p.name, p.name_fr from public.products as p where p.id = n.listing_id
+            union all
+            select p.name, p.name_fr from public.products_retailer as p where p.id = n.listing_id
+        ) as l
+        cross join lateral unnest(tsvector_to_array(to_tsvector(
+            'pg_catalog.simple'::regconfig,
+            case when v_language = 'fr' then coalesce(l.name_fr, l.name) else l.name end
+        ))) as w (spelling)
+        where extensions.unaccent(w.spelling) like v_last || '%'
+            and extensions.unaccent(w.spelling) <> v_last
+        group by w.spelling
+        order by count(*) desc, w.spelling
+        limit 5;
+    end if;
     -- And the popular products that have these words; a single letter begins everything.
     if char_length(v_last) < 2 and v_before = '' then
         return;
     end if;
     v_query := to_tsquery('private.search_words'::regconfig, v_last || ':*')
         || private.as_search_query(v_last);
-    foreach v_word in array v_words[: cardinality(v_words) - 1] loop
-        v_en := plainto_tsquery('private.search_en'::regconfig, v_word);
-        v_fr := plainto_tsquery('private.search_fr'::regconfig, v_word);
-        if numnode(v_en) > 0 and numnode(v_fr) > 0 then
-            v_query := v_query && (v_en || v_fr);
-        end if;
-    end loop;
+    v_query := coalesce(v_query && v_typed, v_query);
     return query
     select case when v_language = 'fr' then coalesce(l.name_fr, l.name) else l.name end,
         n.listing_id, n.channel
@@ -136,5 +164,5 @@ grant execute on function public.suggest_products(text, text) to anon, authentic
 comment on function private.suggest_products(text, text) is
 'Core of suggest_products. Definer because search is closed; it shows only what is on sale.';
 comment on function public.suggest_products(text, text) is
-'What a beginning may become: at most five searches, those in the reader''s language first, then '
-'at most five popular products. Error: language_unknown.';
+'What a beginning may become: at most five searches that find something, those in the reader''s '
+'language first, then at most five popular products. Error: language_unknown.';

@@ -2,7 +2,7 @@
 begin;
 \ir ../_helpers.psql
 \ir _prices.psql
-select plan(80);
+select plan(82);
 
 select tests.make_admin('ada');
 select tests.make_user('amina');
@@ -163,7 +163,9 @@ from (
     ('''freight'', assumed_grams => 0', 'assumed_grams', 'nothing weighs nothing'),
     ('''freight'', volume_divisor => 0', 'volume_divisor', 'nothing is that large'),
     ('''duty'', percent => 1, volume_divisor => 6000', 'volume_divisor', 'a duty has no size'),
-    ('''duty'', percent => 1, note => E''one\ntwo''', 'note', 'a note is one line')
+    ('''duty'', percent => 1, note => E''one\ntwo''', 'note', 'a note is one line'),
+    ('''margin''', 'percent', 'a margin says how much it is'),
+    ('''freight'', assumed_grams => 500', 'amount', 'and so does a freight')
 ) as r (arguments, argument, title);
 select is(
     public.set_price_rule(

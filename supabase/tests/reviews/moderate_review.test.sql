@@ -104,8 +104,8 @@ select tests.act_as_owner();
 select tests.remember();
 select tests.act_as('chioma');
 select tests.refuses(
-    $$ select public.moderate_review(tests.id('good'), 'approved') $$, 'PT409 review_changed',
-    'who does not say which words they read approves nothing'
+    $$ select public.moderate_review(tests.id('good'), 'approved') $$, 'PT400 value_missing',
+    'who does not say which words they read approves nothing', 'seen_at'
 );
 create temp table read_earlier as
 select r.review_id, r.updated_at as seen_at from public.reviews() as r where r.title = 'Rude';

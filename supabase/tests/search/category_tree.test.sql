@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(12);
+select plan(13);
 
 -- given a tree, its children out of order, one branch off sale
 select tests.make_user('amina', 'fr', 'CM');
@@ -91,6 +91,10 @@ select is(
         from public.search_products(category => 'zt-a', country => 'ZA')
     ),
     0::bigint, 'and searching in it ends'
+);
+select tests.refuses(
+    $$select public.category_tree('de')$$, 'PT400 language_unknown', 'names are in two languages',
+    'de'
 );
 
 select * from finish();

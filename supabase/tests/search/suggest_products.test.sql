@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(23);
+select plan(24);
 
 -- given goods whose names begin alike
 select tests.make_product(
@@ -74,6 +74,10 @@ select is(
 select is(
     tests.completed('zorb', 'en'), '{zorbling,zorblax,zorbmug,zorbmugs,zorbétasse}',
     'for either language'
+);
+select is(
+    tests.completed('kettle z', 'en'), '{"kettle zorblax"}',
+    'words that no name has beside those before are not proposed'
 );
 select is(
     tests.suggested('zorblax kettles'), '{Zorblax kettle *}',

@@ -1,7 +1,7 @@
 -- Words that mean the same find the same, across the two languages, and widen a query once only.
 begin;
 \ir ../_helpers.psql
-select plan(32);
+select plan(38);
 
 -- as shipped
 select is(
@@ -124,7 +124,10 @@ select tests.act_as_owner();
 select is(private.read_query('-zorblax'), null, 'for all that lacks a word is the whole shop');
 select is(private.read_query('on'), null, 'stop words of both languages are no query');
 select is(private.read_query(''), null, 'nor is nothing');
-select is(private.read_query('zorblax OR -gronk'), null, 'nor one of two that is everything');
+select is(
+    private.read_query('zorblax OR -plimble'), '(zorblax | zorblax & or) & !plimbl',
+    'what is left out is so whatever stands before it'
+);
 select is(
     private.read_query('zorblax or'), 'zorblax | zorblax & or',
     'or is a word, in French gold: it asks for one of two in capitals only'
@@ -133,6 +136,47 @@ select is(private.read_query('zorblax OR plimble'), 'zorblax | plimbl', 'as here
 select is(
     'or'::tsquery <@ private.any_word('zorblax or glimmer'), true,
     'where any word will do it is one of them'
+);
+
+-- what is left out is so with all that means the same, however the rest is spelt
+select tests.act_as_anon();
+select is(
+    tests.found('zorblax -gronk'), '{Zorblax side of a table,Zorblax side table}',
+    'a minus leaves out a word''s concept'
+);
+select is(
+    tests.found('zorblaxx -gronk'), tests.found('zorblax -gronk'), 'beside a misspelt word too'
+);
+select is(
+    tests.found('zorblax brontolith -gronk'), tests.found('zorblax -gronk'),
+    'and where any word must do'
+);
+select is(
+    tests.found('zorblax -"side of"') && '{Zorblax side of a table}', false, 'or quoted words'
+);
+
+-- of a synonym of two words one alone says nothing
+select tests.act_as_owner();
+insert into private.search_synonyms (concept, language, term)
+values ('zork', 'en', 'zork'), ('zork', 'en', 'side table');
+select tests.make_product('Zork chair');
+select tests.make_product('Zork table');
+select tests.act_as_anon();
+select is(
+    (
+        select count(distinct s.relevance)
+        from public.search_products('zork', 'test-goods', 'ZA', 'en') as s
+        where s.name in ('Zork chair', 'Zork table')
+    ),
+    1::bigint, 'a match is as relevant with half of a synonym as without'
+);
+select is(
+    (
+        select min(s.relevance) > 0.1
+        from public.search_products('zork', 'test-goods', 'ZA', 'en') as s
+        where s.name = 'Zorblax side table'
+    ),
+    true, 'and with all of it as with a word'
 );
 
 -- closed to everyone

@@ -70,7 +70,7 @@ select set_eq(
     ('statement_column_invalid'), ('statement_line_uneven'), ('statement_quote_invalid'),
     ('statement_type_unsupported'), ('still_referenced'),
     ('text_not_one_line'), ('token_expired'), ('token_invalid'), ('value_malformed'),
-    ('value_missing'), ('value_not_allowed'), ('value_out_of_range'),
+    ('value_not_allowed'), ('value_out_of_range'),
     ('verification_code_invalid'), ('weak_password'), ('webhook_not_verifiable'),
     ('webhook_signature_invalid')
     $$,
