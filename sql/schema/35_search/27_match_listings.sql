@@ -240,6 +240,21 @@ begin
 end
 $$;
 
+create or replace function private.is_filtered_out(words tsquery, filters private.search_filters)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    return num_nonnulls(
+        is_filtered_out.filters.min_price, is_filtered_out.filters.max_price,
+        is_filtered_out.filters.in_stock
+    ) > 0
+    and private.gather_words(is_filtered_out.words, is_filtered_out.filters, 1) is not null;
+end
+$$;
+
 create or replace function private.match_listings(
     query text, filters private.search_filters, language text
 )
@@ -256,7 +271,8 @@ begin
         private.read_query(match_listings.query), null, match_listings.query,
         match_listings.filters, match_listings.language
     );
-    if v_matches.listing_ids is not null then
+    if v_matches.listing_ids is not null
+        or private.is_filtered_out(v_matches.words, match_listings.filters) then
         return v_matches;
     end if;
     -- Nothing has these words: perhaps they are misspelt.
@@ -265,7 +281,8 @@ begin
         private.read_query(v_mended), null, v_mended, match_listings.filters,
         match_listings.language
     );
-    if v_matches.listing_ids is not null then
+    if v_matches.listing_ids is not null
+        or private.is_filtered_out(v_matches.words, match_listings.filters) then
         return v_matches;
     end if;
     -- Or there are too many of them: then any.
@@ -407,6 +424,7 @@ revoke all on function private.match_words(
 ) from public;
 revoke all on function private.any_word(text) from public;
 revoke all on function private.match_any_word(text, private.search_filters, text) from public;
+revoke all on function private.is_filtered_out(tsquery, private.search_filters) from public;
 revoke all on function private.match_listings(text, private.search_filters, text) from public;
 revoke all on function private.gather_words(tsquery, private.search_filters, integer) from public;
 revoke all on function private.is_common(tsquery, private.search_filters) from public;
@@ -426,6 +444,9 @@ comment on function private.any_word(text) is
 'A query of which any word will do.';
 comment on function private.match_any_word(text, private.search_filters, text) is
 'Listings that have any word of the query, most words first.';
+comment on function private.is_filtered_out(tsquery, private.search_filters) is
+'Whether listings have the words, and prices or stock alone leave none: then the words are right, '
+'and no others are looked for.';
 comment on function private.match_listings(text, private.search_filters, text) is
 'The listings that a query means: all its words, else as mended, else any of its words.';
 comment on function private.gather_words(tsquery, private.search_filters, integer) is

@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(63);
+select plan(68);
 
 -- given goods with words that nobody else has
 select tests.make_user('thandi', 'en', 'ZA');
@@ -85,9 +85,21 @@ select is(
     tests.found('campfire zorblax'), '{Zorblax running kettle}', 'descriptions are searched'
 );
 select is(
-    tests.found('zorblax -kettle -bouilloire'),
+    tests.found('zorblax -kettle'),
     '{Zorblax mugs by the box,Zorblax mug,Zorblax teapot}',
-    'words with a minus in both languages are left out'
+    'words with a minus are left out, in both languages'
+);
+select is(
+    tests.found('zorblax -kettle'), tests.found('zorblax -bouilloire'), 'whichever it is said in'
+);
+select is(
+    tests.found('zorblax kettle', max_price => 90, sort => s.sort), null,
+    'where prices leave nothing, no other words are looked for by ' || s.sort
+)
+from (values ('relevance'), ('price_asc'), ('newest')) as s (sort);
+select is(
+    tests.found('zorblax teapot', in_stock => true, sort => 'relevance'), null,
+    'nor where stock does'
 );
 select is(
     tests.found('"running kettle"'), '{Zorblax running kettle}', 'quoted words stay together'
