@@ -657,10 +657,15 @@ begin
         return false;
     end if;
     v_asked := nullif(current_setting('request.headers', true), '')::jsonb;
-    -- What no version follows, such as the number of pieces left, is at most a minute old.
+    -- What no version follows, such as the number of pieces left, is at most a minute old. A CSV is
+    -- another answer than the JSON of the same rows.
     v_tag := format(
-        '"%s-%s-%s"', private.catalogue_version(), to_char(now(), 'DDDHH24MI'),
-        coalesce(private.request_language(), 'none')
+        '"%s-%s-%s%s"', private.catalogue_version(), to_char(now(), 'DDDHH24MI'),
+        coalesce(private.request_language(), 'none'),
+        case
+            when v_asked ->> 'accept' not in ('*/*', 'application/json')
+                then '-' || left(md5(v_asked ->> 'accept'), 8)
+        end
     );
     perform set_config(
         'response.headers',

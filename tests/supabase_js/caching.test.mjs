@@ -103,6 +103,8 @@ describe('an anonymous page', () => {
     const json = await list({ more, headers: { Accept: 'application/json' } });
     const csv = await list({ more, headers: { Accept: 'text/csv' } });
     assert.deepEqual([json.json, csv.text], [[{ name: 'Kettle' }], 'name\nKettle']);
+    const asked = { Accept: 'text/csv', 'If-None-Match': json.etag };
+    assert.equal((await list({ more, headers: asked })).status, 200);
   });
 
   test('is what its key says, though a header be sent twice or written oddly', async () => {
