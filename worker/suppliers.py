@@ -6,6 +6,7 @@ in Redis. It may be lost at any time; then each process keeps the pace by itself
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,28 +36,39 @@ LONGEST_WAIT_SECONDS: Final = 5.0
 """For one's turn; who would wait longer comes back later."""
 BURST: Final = 2
 """Calls that may follow each other at once after a pause."""
+LONGEST_UNNAMED_REST_SECONDS: Final = 60
+"""After a limit whose end the platform does not name."""
 LEASE_SECONDS: Final = 30
 """How long one process has for a new token before another may try."""
 
 _REDIS_SECONDS: Final = 0.5
 _REPORTED_SECONDS: Final = 60.0
+_REMEMBERED_SECONDS: Final = 600
 _MICRO: Final = 1_000_000
 
-# One turn is reserved in one step: KEYS turn, rest; ARGV interval, burst, longest wait, all in
-# microseconds but the burst. Answers {wait, rest}; rest above 0: nothing was reserved.
+# One turn is reserved in one step: KEYS turn, rest, limits; ARGV interval, burst, longest wait, all
+# in microseconds but the burst. Answers {wait, rest, limits in a row}; rest above 0: nothing was
+# reserved.
 _TAKE_TURN: Final = """
+local limits = tonumber(redis.call('get', KEYS[3])) or 0
 local rest = redis.call('pttl', KEYS[2])
-if rest > 0 then return {0, rest * 1000} end
+if rest > 0 then return {0, rest * 1000, limits} end
 local clock = redis.call('time')
 local now = clock[1] * 1000000 + clock[2]
 local free = tonumber(redis.call('get', KEYS[1])) or 0
 local interval = tonumber(ARGV[1])
 local start = math.max(free, now - (ARGV[2] - 1) * interval)
 local wait = math.max(0, start - now)
-if wait > tonumber(ARGV[3]) then return {0, wait} end
+if wait > tonumber(ARGV[3]) then return {0, wait, limits} end
 local life = math.ceil((start + interval - now) / 1000) + 1000
 redis.call('set', KEYS[1], string.format('%.0f', start + interval), 'px', life)
-return {wait, 0}
+return {wait, 0, limits}
+"""
+# A rest of ARGV milliseconds from now, in one step: it never ends one that lasts longer.
+_PROLONG_REST: Final = """
+if redis.call('pttl', KEYS[1]) < tonumber(ARGV[1]) then
+    redis.call('set', KEYS[1], 1, 'px', ARGV[1])
+end
 """
 
 Reply = TypeVar("Reply")
@@ -75,15 +87,19 @@ class Line:
         calls_per_second: float,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self._platform = platform
         self._connection = connection
         self._interval = _MICRO / calls_per_second
         self._sleep = sleep
         self._clock = clock
+        self._chance = chance
         self._breaker = None if connection is None else Breaker(connection)
         self._take = None if connection is None else connection.register_script(_TAKE_TURN)
+        self._prolong = None if connection is None else connection.register_script(_PROLONG_REST)
         self._lock = threading.Lock()
+        self._limits = 0
         self._free_at = float("-inf")
         self._rest_until = float("-inf")
         self._reported_at = float("-inf")
@@ -117,15 +133,32 @@ class Line:
             self._sleep(wait / _MICRO)
         return call() if self._breaker is None else self._breaker.ask(self._platform, call)
 
-    def rest(self, seconds: int) -> None:
-        """Nobody calls for that long."""
-        log.warning("supplier.rested", platform=self._platform, seconds=seconds)
+    def rest(self, seconds: int | None) -> None:
+        """Nobody calls for that long, nor before a longer rest is over.
+
+        None: the platform did not say for how long. Then 1 to 2 seconds, twice as long at each
+        further limit in a row up to a minute, the exact time by chance.
+        """
+        length = self._unnamed_rest() if seconds is None else max(1.0, seconds)
+        log.warning("supplier.rested", platform=self._platform, seconds=round(length, 1))
         with self._lock:
-            self._rest_until = max(self._rest_until, self._clock() + seconds)
+            self._rest_until = max(self._rest_until, self._clock() + length)
+        if self._prolong is None:
+            return
+        try:
+            self._prolong(keys=[self._key("rest")], args=[int(length * 1000)])
+        except redis.exceptions.RedisError as error:
+            self._report(error)
+
+    def go_on(self) -> None:
+        """The platform took a call: its next limit is the first in a row."""
+        if self._limits == 0:
+            return
+        self._limits = 0
         if self._connection is None:
             return
         try:
-            self._connection.set(self._key("rest"), seconds, ex=max(1, seconds))
+            self._connection.delete(self._key("limits"))
         except redis.exceptions.RedisError as error:
             self._report(error)
 
@@ -138,21 +171,25 @@ class Line:
         """Microseconds until our turn; or of rest, when it is no use to wait."""
         if self._take is not None:
             try:
-                wait, rest = self._take(
-                    keys=[self._key("turn"), self._key("rest")],
+                wait, rest, limits = self._take(
+                    keys=[self._key("turn"), self._key("rest"), self._key("limits")],
                     args=[int(self._interval), BURST, int(LONGEST_WAIT_SECONDS * _MICRO)],
                 )
-                return int(wait), int(rest)
             except redis.exceptions.RedisError as error:
                 self._report(error)
+            else:
+                self._limits = int(limits)
+                # A Redis that lost its memory does not end the rest that this process knows of.
+                return int(wait), max(int(rest), self._own_rest(self._clock()))
         return self._own_turn()
 
     def _own_turn(self) -> tuple[int, int]:
         """The same within this process alone."""
         with self._lock:
             now = self._clock()
-            if self._rest_until > now:
-                return 0, int((self._rest_until - now) * _MICRO)
+            rest = self._own_rest(now)
+            if rest > 0:
+                return 0, rest
             interval = self._interval / _MICRO
             start = max(self._free_at, now - (BURST - 1) * interval)
             wait = max(0.0, start - now)
@@ -161,13 +198,33 @@ class Line:
             self._free_at = start + interval
             return int(wait * _MICRO), 0
 
+    def _own_rest(self, now: float) -> int:
+        """Microseconds of rest left as far as this process knows."""
+        return int(max(0.0, self._rest_until - now) * _MICRO)
+
+    def _unnamed_rest(self) -> float:
+        """Seconds to rest after one more limit without a time."""
+        with self._lock:
+            self._limits += 1
+            limits = self._limits
+        if self._connection is not None:
+            try:
+                pipeline = self._connection.pipeline(transaction=False)
+                pipeline.incr(self._key("limits"))
+                pipeline.expire(self._key("limits"), _REMEMBERED_SECONDS)
+                limits = max(limits, int(pipeline.execute()[0]))
+            except redis.exceptions.RedisError as error:
+                self._report(error)
+        longest = min(2.0 ** min(limits, 16), LONGEST_UNNAMED_REST_SECONDS)
+        return longest * (1 + self._chance()) / 2
+
     def _report(self, error: redis.exceptions.RedisError) -> None:
         now = self._clock()
         if now - self._reported_at >= _REPORTED_SECONDS:
             self._reported_at = now
             log.warning("redis.missed", platform=self._platform, error=type(error).__name__)
 
-    def _key(self, what: Literal["turn", "rest"]) -> str:
+    def _key(self, what: Literal["turn", "rest", "limits"]) -> str:
         return f"supplier-{what}:{self._platform}"
 
 

@@ -33,8 +33,6 @@ from edge_workers.providers.transport import Answer, Transport
 MAX_ANSWER_BYTES: Final = 8_000_000
 """A whole tree of categories, or a description that a seller filled with styled tables."""
 LONGEST_BAN_SECONDS: Final = 86_400
-UNKNOWN_BAN_SECONDS: Final = 2
-"""When a limit is named without a time; sources speak of one to two seconds."""
 
 _breaks = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _unkeepable = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -143,8 +141,9 @@ class OpenPlatform:
                 raise refused
         except Unavailable as error:
             if error.code == "rate_limited":
-                self._line.rest(error.retry_after or UNKNOWN_BAN_SECONDS)
+                self._line.rest(error.retry_after)
             raise
+        self._line.go_on()
         return body
 
     def _exchange(
@@ -286,7 +285,7 @@ def _classified(provider: str, code: str, kind: str, sub_code: str, message: str
             says,
             code="rate_limited",
             outcome="nothing_created",
-            retry_after=min(int(ban[1]), LONGEST_BAN_SECONDS) if ban else UNKNOWN_BAN_SECONDS,
+            retry_after=min(int(ban[1]), LONGEST_BAN_SECONDS) if ban else None,
         )
     if code in TOKEN_REFUSED:
         return Misconfigured(says, code="token_refused")
@@ -330,15 +329,17 @@ def first_of(body: Mapping[str, Any], *names: str) -> Any:
     return None
 
 
-def as_list(node: Any) -> list[dict[str, Any]]:
-    """The objects of a list that may be wrapped in a type's name, be one object, or be missing."""
+def as_list(node: Any, *marks: str) -> list[dict[str, Any]]:
+    """The objects of a list that may be wrapped in a type's name, be one object, or be missing.
+
+    A wrapper may count them, too: of its members only the objects and lists matter. `marks` are
+    members that tell one of the list's own objects from a wrapper, for it may have a list in it.
+    """
     if isinstance(node, dict):
-        members = [value for value in node.values() if value is not None]
-        if len(members) == 1 and isinstance(members[0], list):
-            return as_list(members[0])
-        if len(members) == 1 and isinstance(members[0], dict):
-            return [members[0]]
-        return [node] if members else []
+        inner = [value for value in node.values() if isinstance(value, (dict, list))]
+        if len(inner) != 1 or any(node.get(mark) is not None for mark in marks):
+            return [node] if any(value is not None for value in node.values()) else []
+        node = inner if isinstance(inner[0], dict) else inner[0]
     if isinstance(node, list):
         return [item for item in node if isinstance(item, dict)]
     return []

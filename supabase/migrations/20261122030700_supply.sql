@@ -542,6 +542,7 @@ create table private.sync_runs (
     is_scheduled boolean not null default false,
     slices integer not null default 0,
     pauses integer not null default 0,
+    paused_at timestamptz,
     pause_reason text,
     losses smallint not null default 0,
     is_shelf_asked boolean not null default false,
@@ -567,6 +568,7 @@ create table private.sync_runs (
     constraint sync_runs_failed_has_reason check ((status = 'failed') = (failure is not null)),
     constraint sync_runs_collecting_is_undecided
     check (status <> 'collecting' or decided_at is null),
+    constraint sync_runs_paused_has_time check ((pauses > 0) = (paused_at is not null)),
     constraint sync_runs_note_is_one_line
     check (note ~ '^[^[:cntrl:]]+$' and char_length(note) <= 300)
 );
@@ -584,6 +586,7 @@ comment on column private.sync_runs.requested_by is
 comment on column private.sync_runs.slices is 'Attempts of the job that worked on it.';
 comment on column private.sync_runs.pauses is
 'Slices in a row that the supplier ended by not answering.';
+comment on column private.sync_runs.paused_at is 'When the first of the pauses in a row began.';
 comment on column private.sync_runs.losses is
 'Times in a row that its work died and was taken up anew.';
 comment on column private.sync_runs.is_shelf_asked is
@@ -884,7 +887,7 @@ begin
         and not i.is_fetched
         and i.reason is null;
     update private.sync_runs as r
-    set pauses = 0, pause_reason = null
+    set pauses = 0, paused_at = null, pause_reason = null
     where r.id = record_sync_details.run_id and v_fetched > 0 and r.pauses > 0;
     -- Not to stand on a page says little: a search is cut after so many pages, refused, or shows
     -- others today. What is on the shelf and was not found is asked for by its id.
@@ -953,6 +956,9 @@ declare
 begin
     update private.sync_runs as r
     set pauses = case when continue_sync.reason is null then 0 else r.pauses + 1 end,
+        paused_at = case
+            when continue_sync.reason is not null then coalesce(r.paused_at, now())
+        end,
         losses = 0,
         pause_reason = left(continue_sync.reason, 200)
     where r.id = continue_sync.run_id
@@ -963,20 +969,21 @@ begin
     if not found then
         return jsonb_build_object('is_active', false);
     end if;
-    -- A platform that has not answered for so long (half a day and more) is looked after by a
-    -- person; its goods stay as they are.
-    if v_run.pauses >= 60 then
+    -- A platform that has not answered so often and for so long is looked after by a person; its
+    -- goods stay as they are. How long a number of pauses takes depends on what the supplier says.
+    if v_run.pauses >= 60 and v_run.paused_at <= now() - interval '12 hours' then
         perform private.end_sync(v_run.id, 'failed', continue_sync.reason);
         return jsonb_build_object('is_active', false);
     end if;
     perform private.emit(
         'sync_products', jsonb_build_object('run_id', v_run.id),
         'sync_products/' || v_run.id || '/' || v_run.slices,
-        -- As long as the supplier says; if it does not, longer each time: 1 s, 2 s … 15 minutes.
+        -- As long as the supplier says; if it does not, longer each time: 1 to 2 s, 2 to 4 s …
+        -- 30 to 60 s, the exact time by chance.
         now() + make_interval(secs => case
             when continue_sync.reason is null or continue_sync.wait_seconds > 0
                 then continue_sync.wait_seconds
-            else least(900, 2 ^ least(v_run.pauses - 1, 10))
+            else least(60, 2 ^ least(v_run.pauses, 10)) * (1 + random()) / 2
         end),
         wakes_relay => continue_sync.reason is null
     );
@@ -1037,7 +1044,8 @@ comment on function service.record_sync_details(uuid, jsonb) is
 'again changes nothing. Definer because the tables are closed to the service.';
 comment on function service.continue_sync(uuid, integer, integer, text) is
 'Plans the next slice, later when there is a reason to wait: {is_active, pauses}; after sixty '
-'pauses in a row the run has failed. Definer because the tables are closed to the service.';
+'pauses in a row and half a day the run has failed. Definer because the tables are closed to the '
+'service.';
 comment on function service.fail_sync(uuid, text) is
 'Ends a run that cannot go on and tells the admins: {is_failed}. Definer because the tables are '
 'closed to the service.';
@@ -1874,7 +1882,7 @@ begin
         and record_sync_page.next_page between 2 and s.page_limit
     on conflict on constraint sync_pages_pkey do nothing;
     update private.sync_runs as r
-    set pauses = 0, pause_reason = null
+    set pauses = 0, paused_at = null, pause_reason = null
     where r.id = v_run.id and r.pauses > 0;
     return jsonb_build_object('found', v_found);
 end

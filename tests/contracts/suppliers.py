@@ -21,15 +21,18 @@ class OpenLine:
     """A line without a queue, which remembers for how long it was told to rest."""
 
     def __init__(self) -> None:
-        self.rests: list[int] = []
+        self.rests: list[int | None] = []
 
     def send(self, call: Callable[[], Reply]) -> Reply:
         """At once."""
         return call()
 
-    def rest(self, seconds: int) -> None:
+    def rest(self, seconds: int | None) -> None:
         """Noted."""
         self.rests.append(seconds)
+
+    def go_on(self) -> None:
+        """Nothing to forget."""
 
 
 class KeptToken:

@@ -48,7 +48,9 @@ class Clock:
         self.now += seconds
 
 
-def own_line(clock: Clock, calls_per_second: float = 1.0) -> Line:
+def own_line(
+    clock: Clock, calls_per_second: float = 1.0, chance: Callable[[], float] = lambda: 1.0
+) -> Line:
     """A line of a process without Redis."""
     return Line(
         PLATFORM,
@@ -56,6 +58,7 @@ def own_line(clock: Clock, calls_per_second: float = 1.0) -> Line:
         calls_per_second=calls_per_second,
         sleep=clock.sleep,
         clock=clock,
+        chance=chance,
     )
 
 
@@ -66,7 +69,17 @@ def shared_line(redis_server: RedisServer, calls_per_second: float, slept: list[
         connection=redis_server.client(),
         calls_per_second=calls_per_second,
         sleep=slept.append,
+        chance=lambda: 1.0,
     )
+
+
+def rest_of(line: Line) -> int:
+    """Seconds for which nobody calls."""
+    with pytest.raises(Unavailable) as error:
+        line.send(lambda: pytest.fail("called"))
+    assert error.value.code == "supplier_resting"
+    assert error.value.retry_after is not None
+    return error.value.retry_after
 
 
 def codes_of(line: Line, times: int, call: Callable[[], str] = lambda: "") -> list[str]:
@@ -101,6 +114,34 @@ def test_a_line_of_its_own_rests() -> None:
     assert error.value.outcome == "nothing_created"
     clock.now += 77
     assert line.send(lambda: "called") == "called"
+
+
+def test_a_short_rest_does_not_end_a_long_one() -> None:
+    clock = Clock()
+    line = own_line(clock)
+    line.rest(77)
+    line.rest(2)
+    assert rest_of(line) == 77
+    clock.now += 76
+    line.rest(10)
+    assert rest_of(line) == 10
+
+
+@pytest.mark.parametrize(
+    ("chance", "rests"),
+    [(0.0, [1, 2, 4, 8, 16, 30, 30]), (1.0, [2, 4, 8, 16, 32, 60, 60])],
+)
+def test_limits_without_a_time_rest_longer_each_time(chance: float, rests: list[int]) -> None:
+    clock = Clock()
+    line = own_line(clock, chance=lambda: chance)
+    for seconds in rests:
+        line.rest(None)
+        assert rest_of(line) == seconds
+        clock.now += seconds
+    assert line.send(lambda: "called") == "called"
+    line.go_on()
+    line.rest(None)
+    assert rest_of(line) == rests[0]
 
 
 def test_processes_share_one_line(redis_server: RedisServer) -> None:
@@ -166,6 +207,42 @@ def test_a_ban_is_everybodys(redis_server: RedisServer) -> None:
     assert 14220 < error.value.retry_after <= 14229
     redis_server.client().delete(f"supplier-rest:{PLATFORM}")
     assert other.send(lambda: "called") == "called"
+
+
+def test_a_short_ban_after_a_long_one_forgets_nothing(redis_server: RedisServer) -> None:
+    line, other, third = (shared_line(redis_server, 100.0, []) for _ in range(3))
+    line.rest(14229)
+    other.rest(2)
+    assert 14220 < rest_of(third) <= 14229
+    other.rest(20_000)
+    assert 19_990 < rest_of(third) <= 20_000
+
+
+def test_limits_without_a_time_are_counted_for_all(redis_server: RedisServer) -> None:
+    client: Redis = redis_server.client()
+    rests: list[int] = []
+    for _ in range(3):
+        line = shared_line(redis_server, 100.0, [])
+        assert line.send(lambda: "called") == "called"
+        line.rest(None)
+        rests.append(rest_of(shared_line(redis_server, 100.0, [])))
+        client.delete(f"supplier-rest:{PLATFORM}")
+    assert rests == [2, 4, 8]
+    line = shared_line(redis_server, 100.0, [])
+    line.send(lambda: "called")
+    line.go_on()
+    other = shared_line(redis_server, 100.0, [])
+    other.rest(None)
+    assert rest_of(line) == 2
+
+
+def test_a_process_keeps_the_rest_that_redis_forgot(redis_server: RedisServer) -> None:
+    line = shared_line(redis_server, 100.0, [])
+    line.rest(77)
+    redis_server.client().flushall()
+    assert 70 < rest_of(line) <= 77
+    redis_server.client().set(f"supplier-rest:{PLATFORM}", 1, ex=500)
+    assert 490 < rest_of(line) <= 500
 
 
 def test_a_platform_that_hangs_is_left_alone(

@@ -172,7 +172,7 @@ def page_from(body: Mapping[str, Any], query: SupplierQuery, size: int) -> Suppl
     listed = first_of(body, "products")
     if listed is None and (total is None or total > (query.page - 1) * size):
         raise _malformed("neither products nor that there are none")
-    rows = as_list(listed)
+    rows = as_list(listed, "product_id")
     items = tuple(item for row in rows if (item := _found(row, query)) is not None)
     if rows and not items:
         raise _malformed("no line of the search has an id")
@@ -226,7 +226,11 @@ def product_from(
         whole_number(product.get("min_order_quantity")) or 1,
         whole_number(trade.get("min_order_quantity")) or 1,
     )
-    skus = [sku for sku in as_list(product.get("skus")) if text_of(sku.get("status")) != "DISABLED"]
+    skus = [
+        sku
+        for sku in as_list(product.get("skus"), "sku_id")
+        if text_of(sku.get("status")) != "DISABLED"
+    ]
     ladders = [(sku, _ladder(sku)) for sku in skus]
     variants = tuple(
         _variant(sku, ladder, stock)
@@ -292,7 +296,7 @@ def _currency(
         text_of(step.get("currency"))
         for sku, ladder in ladders
         if ladder
-        for step in as_list(sku.get("ladder_price"))
+        for step in as_list(sku.get("ladder_price"), "min_quantity")
     } - {""}
     if len(named) > 1:
         raise _malformed("variants are priced in several currencies")
@@ -302,7 +306,7 @@ def _currency(
 def _ladder(sku: Mapping[str, Any]) -> tuple[PriceTier, ...]:
     """A variant's prices by quantity. Without an upper end, or with -1, a step has none."""
     steps: dict[int, tuple[int | None, Decimal]] = {}
-    for row in as_list(sku.get("ladder_price")):
+    for row in as_list(sku.get("ladder_price"), "min_quantity"):
         start, price = whole_number(row.get("min_quantity")), money(row.get("price"))
         if start is None or not price:
             continue
@@ -348,7 +352,7 @@ def _variant(
     sku: Mapping[str, Any], ladder: Sequence[PriceTier], stock: Mapping[str, int]
 ) -> SupplierVariant:
     external_id = id_of(sku.get("sku_id"))
-    attributes = as_list(sku.get("sku_attr_list"))
+    attributes = as_list(sku.get("sku_attr_list"), "attr_name_id", "attr_name_desc")
     last = ladder[-1]
     pictures = [sku.get("image"), *(row.get("attr_value_image") for row in attributes)]
     return SupplierVariant(
@@ -375,8 +379,8 @@ def stock_from(body: Mapping[str, Any]) -> dict[str, int]:
     if places is None:
         places = first_of(body, "result")
     found: dict[str, int] = {}
-    for place in as_list(places):
-        for row in as_list(place.get("inventory_list")):
+    for place in as_list(places, "inventory_list"):
+        for row in as_list(place.get("inventory_list"), "inventory_count"):
             count = whole_number(row.get("inventory_count"))
             if count is not None:
                 id_ = id_of(row.get("sku_id"))
@@ -393,7 +397,8 @@ def freight_from(body: Mapping[str, Any]) -> tuple[FreightOption, ...]:
     listed = first_of(body, "value", "result_data", "data")
     if listed is None:
         raise _malformed("no ways of delivery and no reason")
-    options = [option for row in as_list(listed) if (option := _freight_option(row)) is not None]
+    rows = as_list(listed, "vendor_code")
+    options = [option for row in rows if (option := _freight_option(row)) is not None]
     return tuple(sorted(options, key=lambda option: (option.fee, option.max_days or 999)))
 
 

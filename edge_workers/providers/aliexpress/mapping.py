@@ -10,6 +10,8 @@ REFUSED_PRODUCTS: Final = {"602": "not_sold_here", "605": "product_gone"}
 """`rsp_code` of product.get that a product's absence has; normal, and no sign of a fault."""
 SYSTEM_ERROR: Final = "404"
 EMPTY_RESULT: Final = "405"
+WELL_DONE: Final = frozenset({"00", "0", "200"})
+"""What the methods' codes are when all went well; each has its own."""
 NOTHING_SHIPS: Final = frozenset({"501", "505"})
 """`code` of freight.query: nothing ships (or the variant is unknown); not to this address."""
 

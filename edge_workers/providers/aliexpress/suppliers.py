@@ -1,8 +1,9 @@
 """AliExpress' goods: `aliexpress.ds.text.search`, `product.get`, `category.get`, `freight.query`.
 
 Each method has a success mark of its own, so none is asked for: what was wanted is there or it is
-not. Prices are those of the buyer's currency (`targetSalePrice`, the variant's own currency), never
-`salePrice` or the product's base currency, which may be yuan whatever was asked.
+not. Only a search that lists nothing must call itself well done, for a list may be left out when it
+is empty. Prices are those of the buyer's currency (`targetSalePrice`, the variant's own currency),
+never `salePrice` or the product's base currency, which may be yuan whatever was asked.
 Sources: openservice.aliexpress.com documents 1304, 1579, 1597, 1695 and that of product.get.
 """
 
@@ -58,6 +59,8 @@ SORTS: Final[Mapping[SearchOrder, str]] = {
 LARGEST_PAGE: Final = 50
 """What others ask for without harm; the cap is not documented."""
 
+_ITEM_IDS: Final = ("itemId", "product_id", "productId")
+
 _log = structlog.get_logger(__name__)
 
 
@@ -110,7 +113,7 @@ class AliExpressSupplier:
         """The whole tree, flat; a root has no parent."""
         body = self._call("categories", "aliexpress.ds.category.get", {"language": language})
         found = first_of(body, "categories")
-        rows = as_list(found)
+        rows = as_list(found, "category_id")
         if not rows:
             raise _malformed("no categories")
         return tuple(
@@ -165,11 +168,11 @@ def page_from(body: Mapping[str, Any], query: SupplierQuery, size: int) -> Suppl
     total = whole_number(first_of(body, "totalCount", "total_record_count", "total_count"))
     size = whole_number(first_of(body, "pageSize", "current_record_count")) or size
     listed = first_of(body, "products")
-    if listed is None and total is None and not _says_empty(body):
+    if listed is None and total is None and not _is_empty(body):
         raise _malformed("neither products nor their number")
     if listed is None and total is not None and total > (query.page - 1) * size:
         raise _malformed("products were counted and not listed")
-    rows = as_list(listed)
+    rows = as_list(listed, *_ITEM_IDS)
     items = tuple(item for row in rows if (item := _found(row, query)) is not None)
     if len(items) < len(rows):
         _log.warning("supplier.shape_unknown", provider="aliexpress", rows=len(rows) - len(items))
@@ -181,13 +184,22 @@ def page_from(body: Mapping[str, Any], query: SupplierQuery, size: int) -> Suppl
     )
 
 
-def _says_empty(body: Mapping[str, Any]) -> bool:
-    return any(text_of(layer.get("resp_code")) == mapping.EMPTY_RESULT for layer in layers(body))
+def _is_empty(body: Mapping[str, Any]) -> bool:
+    """Whether a search without a list and a total found nothing.
+
+    It says so, or it calls itself well done and tells which page it is: less is no answer.
+    """
+    replies = {text_of(layer.get("resp_code")) for layer in layers(body)} - {""}
+    if mapping.EMPTY_RESULT in replies:
+        return True
+    codes = replies | {text_of(layer.get("code")) for layer in layers(body)} - {""}
+    page = whole_number(first_of(body, "pageIndex", "current_page_no"))
+    return page is not None and bool(codes) and codes <= mapping.WELL_DONE
 
 
 def _found(row: Mapping[str, Any], query: SupplierQuery) -> FoundProduct | None:
     """One line; the families of methods spell the same members in different ways."""
-    external_id = id_of(row.get("itemId") or row.get("product_id") or row.get("productId"))
+    external_id = id_of(next((row[name] for name in _ITEM_IDS if row.get(name)), None))
     title = text_of(row.get("title") or row.get("product_title") or row.get("subject"))
     if not external_id or not title:
         return None
@@ -261,7 +273,7 @@ def product_from(body: Mapping[str, Any], external_id: str) -> SupplierProduct:
         tiers=_tiers(first_of(body, "wholesale_price_tiers")),
         attributes=tuple(
             (name, value)
-            for row in as_list(first_of(body, "ae_item_properties"))
+            for row in as_list(first_of(body, "ae_item_properties"), "attr_name")
             if (name := text_of(row.get("attr_name"))) and (value := text_of(row.get("attr_value")))
         ),
     )
@@ -283,12 +295,12 @@ def _missing_product(body: Mapping[str, Any]) -> Rejected | Unavailable:
 def _variants(node: Any) -> list[tuple[str, SupplierVariant]]:
     """Variants with the currency each is priced in; one without a price cannot be ordered."""
     found: list[tuple[str, SupplierVariant]] = []
-    for row in as_list(node):
+    for row in as_list(node, "sku_id"):
         external_id = id_of(row.get("sku_id"))
         price = money(row.get("offer_sale_price")) or money(row.get("sku_price"))
         if not external_id or not price:
             continue
-        options = as_list(row.get("ae_sku_property_dtos"))
+        options = as_list(row.get("ae_sku_property_dtos"), "sku_property_name")
         bulk_quantity = whole_number(row.get("sku_bulk_order"))
         bulk_price = money(row.get("offer_bulk_sale_price"))
         has_bulk = bool(bulk_price) and bulk_quantity is not None and bulk_quantity > 1
@@ -364,7 +376,7 @@ def _tiers(node: Any) -> tuple[PriceTier, ...]:
     starts = sorted(
         {
             quantity: price
-            for row in as_list(node)
+            for row in as_list(node, "min_quantity")
             if (quantity := whole_number(row.get("min_quantity")))
             and (price := money(row.get("wholesale_price")))
         }.items()
@@ -393,7 +405,7 @@ def _scaled(value: Any, factor: int) -> int | None:
 
 def freight_from(body: Mapping[str, Any], currency: str) -> tuple[FreightOption, ...]:
     """The ways to have it sent. A listed fee is charged even where the answer calls it free."""
-    rows = as_list(first_of(body, "delivery_options"))
+    rows = as_list(first_of(body, "delivery_options"), "code")
     if not rows:
         if any(text_of(layer.get("code")) in mapping.NOTHING_SHIPS for layer in layers(body)):
             return ()
@@ -405,9 +417,8 @@ def freight_from(body: Mapping[str, Any], currency: str) -> tuple[FreightOption,
 def _freight_option(row: Mapping[str, Any], currency: str) -> FreightOption | None:
     code = text_of(row.get("code"))
     # Called cents, and written in major units.
-    fee = money(row.get("shipping_fee_cent"))
-    if fee is None and mapping.is_true(row.get("free_shipping")):
-        fee = Decimal(0)
+    listed = row.get("shipping_fee_cent")
+    fee = Decimal(0) if not text_of(listed) and _is_free(row) else money(listed)
     if not code or fee is None:
         return None
     return FreightOption(
@@ -423,6 +434,13 @@ def _freight_option(row: Mapping[str, Any], currency: str) -> FreightOption | No
         ships_from=text_of(row.get("ship_from_country")) or None,
         duties_paid=mapping.is_true(row.get("ddpIncludeVATTax")),
     )
+
+
+def _is_free(row: Mapping[str, Any]) -> bool:
+    """Whether it is sent for nothing: at once, or from a sum on that is 0."""
+    if mapping.is_true(row.get("free_shipping")):
+        return True
+    return mapping.is_true(row.get("mayHavePFS")) and money(row.get("free_shipping_threshold")) == 0
 
 
 def _object(node: Any) -> Mapping[str, Any]:

@@ -193,8 +193,14 @@ class SupplierLine(Protocol):
         platform banned us for a while, or has not answered lately.
         """
 
-    def rest(self, seconds: int) -> None:
-        """Nobody calls for that long: the platform said so."""
+    def rest(self, seconds: int | None) -> None:
+        """Nobody calls for that long: the platform said so.
+
+        None when it named a limit and no time: then longer at each further one in a row.
+        """
+
+    def go_on(self) -> None:
+        """The platform took a call: its next limit is the first in a row."""
 
 
 class SupplierTokens(Protocol):

@@ -146,7 +146,7 @@ begin
         and record_sync_page.next_page between 2 and s.page_limit
     on conflict on constraint sync_pages_pkey do nothing;
     update private.sync_runs as r
-    set pauses = 0, pause_reason = null
+    set pauses = 0, paused_at = null, pause_reason = null
     where r.id = v_run.id and r.pauses > 0;
     return jsonb_build_object('found', v_found);
 end

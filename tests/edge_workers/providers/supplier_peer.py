@@ -23,17 +23,22 @@ class OpenLine:
     """A line without a queue, which remembers for how long it was told to rest."""
 
     def __init__(self) -> None:
-        self.rests: list[int] = []
+        self.rests: list[int | None] = []
         self.calls = 0
+        self.calls_taken = 0
 
     def send(self, call: Callable[[], Reply]) -> Reply:
         """At once."""
         self.calls += 1
         return call()
 
-    def rest(self, seconds: int) -> None:
+    def rest(self, seconds: int | None) -> None:
         """Noted."""
         self.rests.append(seconds)
+
+    def go_on(self) -> None:
+        """Counted."""
+        self.calls_taken += 1
 
 
 class FixedTokens:

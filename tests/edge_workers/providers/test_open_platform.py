@@ -13,7 +13,6 @@ import pytest
 from edge_workers.providers.errors import Misconfigured, ProviderError, Rejected, Unavailable
 from edge_workers.providers.open_platform import (
     LONGEST_BAN_SECONDS,
-    UNKNOWN_BAN_SECONDS,
     OpenPlatformAuthority,
     absolute_url,
     as_list,
@@ -243,7 +242,7 @@ def test_errors_have_their_class(
     error = refusal("aliexpress", body)
     assert type(error) is class_
     assert error.code == ours
-    assert (error.retry_after is not None) == (ours == "rate_limited")
+    assert error.retry_after is None
 
 
 @pytest.mark.parametrize(
@@ -263,11 +262,11 @@ def test_a_fault_over_there_is_worth_another_try(type_: str, code: str) -> None:
         ("The frequency of app access … this ban will last 14229 seconds", 14_229),
         ("THIS BAN WILL LAST  30  SECOND", 30),
         ("this ban will last 9999999 seconds", LONGEST_BAN_SECONDS),
-        ("too many calls", UNKNOWN_BAN_SECONDS),
-        ("", UNKNOWN_BAN_SECONDS),
+        ("too many calls", None),
+        ("", None),
     ],
 )
-def test_a_ban_lasts_as_long_as_its_text_says(message: str, seconds: int) -> None:
+def test_a_ban_lasts_as_long_as_its_text_says(message: str, seconds: int | None) -> None:
     error = refusal("aliexpress", refused("ApiCallLimit", message))
     assert error is not None
     assert (error.code, error.retry_after, error.outcome) == (
@@ -328,6 +327,19 @@ def test_the_status_429_lets_the_line_rest_too() -> None:
         platform_at(gateway.url, "aliexpress", line).call_method("x", "aliexpress.x", {})
     assert (error.value.code, error.value.retry_after) == ("rate_limited", 9)
     assert line.rests == [9]
+
+
+@pytest.mark.parametrize("limit", [said(refused("ApiCallLimit", "too many")), Said(429, b"", {})])
+def test_a_limit_without_a_time_is_left_to_the_line(limit: Said) -> None:
+    line = OpenLine()
+    with peer(limit, said({"a_response": {"x": 1}})) as gateway:
+        platform = platform_at(gateway.url, "aliexpress", line)
+        with pytest.raises(Unavailable) as error:
+            platform.call_method("x", "a", {})
+        assert (error.value.code, error.value.retry_after) == ("rate_limited", None)
+        assert (line.rests, line.calls_taken) == ([None], 0)
+        platform.call_method("x", "a", {})
+    assert (line.rests, line.calls_taken) == ([None], 1)
 
 
 def test_a_timestamp_that_was_too_old_is_tried_once_more() -> None:
@@ -548,10 +560,20 @@ def test_the_consent_page_names_the_app_and_the_way_back() -> None:
         ({"a": 1, "b": {"c": 2}}, 1),
         ({"a": 1}, 1),
         ([{"a": 1}, None, "x"], 1),
+        ({"selection_search_product": [{"a": 1}, {"a": 2}], "count": 2, "next": "x"}, 2),
+        ({"selection_search_product": [{"a": 1}, {"a": 2}], "filters": [{"b": 1}]}, 1),
     ],
 )
 def test_a_list_in_any_wrapping(node: Any, count: int) -> None:
     assert len(as_list(node)) == count
+
+
+def test_a_mark_tells_an_object_from_its_wrapper() -> None:
+    thing = {"id": "1", "parts": [{"part": 1}, {"part": 2}]}
+    assert as_list(thing, "sku", "id") == [thing]
+    assert as_list({"thing": [thing], "count": 1}, "id") == [thing]
+    assert as_list({"thing": thing, "count": 1}, "id") == [thing]
+    assert as_list(thing) == thing["parts"]
 
 
 def test_wrappers_are_looked_through_from_the_outside() -> None:

@@ -184,6 +184,8 @@ def read_product(
         {"pagination": {"total_product_count": 812}, "products": [LINE]},
         {"pagination": {"total_product_count": "812"}, "products": {"product": LINE}},
         {"total_product_count": 812, "products": [{**LINE, "product_id": 1600000000001}]},
+        {"total_product_count": 812, "products": {"product": [LINE], "count": 1}},
+        {"total_product_count": 812, "products": LINE},
     ],
 )
 def test_reads_a_search(data: Any) -> None:
@@ -266,6 +268,14 @@ def test_reads_the_documents_product_and_what_is_in_stock() -> None:
 def test_stock_that_alibaba_does_not_tell_is_unknown(inventory: dict[str, Any]) -> None:
     product, _heard = read_product(described(), inventory)
     assert [variant.stock for variant in product.variants] == [None]
+
+
+@pytest.mark.parametrize(
+    ("places", "stock"), [(INVENTORY[0], 800), ({"place": INVENTORY, "count": 2}, 812)]
+)
+def test_stock_in_another_wrapping(places: Any, stock: int) -> None:
+    product, _heard = read_product(described(), stocked(places))
+    assert [variant.stock for variant in product.variants] == [stock]
 
 
 def test_what_left_is_not_asked_for_its_stock() -> None:
@@ -454,6 +464,12 @@ def test_days_of_delivery(shown: str, days: tuple[int | None, int | None]) -> No
 @pytest.mark.parametrize("code", ["120019", "4015", "10010", "130602", "410006", "130703"])
 def test_nothing_ships(code: str) -> None:
     assert freight({"code": code, "result_msg": "no"}) == ()
+
+
+@pytest.mark.parametrize("value", [OPTION, {"option": OPTION, "count": 1}])
+def test_reads_the_only_way_of_delivery(value: Any) -> None:
+    (option,) = freight({"code": "0", "value": value})
+    assert (option.code, option.fee) == ("SEMI_MANAGED_STANDARD", Decimal("25.30"))
 
 
 def test_no_way_and_no_reason_is_no_answer() -> None:

@@ -268,8 +268,23 @@ def read_product(body: dict[str, Any]) -> SupplierProduct:
         {"selection_search_product": [LINE], "unknown_member": None},
         LINE,
         [{**LINE, "score": Decimal("4.5").__float__(), "newField": {"x": 1}, "icon": None}],
+        {"selection_search_product": [LINE], "count": 1, "isLast": "false"},
+        {"selection_search_product": LINE, "count": 1},
+        {**LINE, "newField": {"x": 1}},
+        {**LINE, "tags": [{"name": "choice"}]},
     ],
-    ids=["wrapped", "simplified", "one as an object", "odd member", "bare", "other types"],
+    ids=[
+        "wrapped",
+        "simplified",
+        "one as an object",
+        "odd member",
+        "bare",
+        "other types",
+        "counted",
+        "one counted",
+        "bare with an object in it",
+        "bare with a list in it",
+    ],
 )
 def test_reads_a_search_in_every_wrapping(products: Any) -> None:
     with peer(said(searched(products))) as gateway:
@@ -388,6 +403,13 @@ def test_no_page_is_larger_than_what_is_known_to_work() -> None:
         (searched(..., totalCount="0"), 0),
         (searched(None, totalCount=0), 0),
         ({"x_response": {"resp_result": {"resp_code": 405, "resp_msg": "empty"}}}, None),
+        (searched(..., totalCount=...), None),
+        (searched(None, totalCount=None, pageIndex="1"), None),
+        ({"code": "00", "data": {"pageIndex": 1, "pageSize": 1}}, None),
+        (
+            {"x_response": {"resp_result": {"resp_code": 200, "result": {"current_page_no": 1}}}},
+            None,
+        ),
     ],
 )
 def test_an_empty_list_may_be_missing(body: dict[str, Any], total: int | None) -> None:
@@ -400,8 +422,19 @@ def test_an_empty_list_may_be_missing(body: dict[str, Any], total: int | None) -
     "body",
     [
         {"aliexpress_ds_text_search_response": {"code": "00"}},
+        {"aliexpress_ds_text_search_response": {"code": "00", "data": {}}},
+        {"aliexpress_ds_text_search_response": {"data": {"pageIndex": 1, "pageSize": 1}}},
+        {"aliexpress_ds_text_search_response": {"code": "15", "data": {"pageIndex": 1}}},
+        {
+            "x_response": {
+                "code": "0",
+                "resp_result": {"resp_code": 500, "result": {"pageIndex": 1}},
+            }
+        },
+        searched(..., totalCount=..., pageIndex="x"),
         searched(...),
         searched([{"name": "no id"}]),
+        searched({"count": 1}),
         {"something": "else"},
     ],
 )
@@ -463,6 +496,18 @@ def single(result: dict[str, Any]) -> None:
     }
 
 
+def counted(result: dict[str, Any]) -> None:
+    (sku,) = result["ae_item_sku_info_dtos"]["ae_item_sku_info_d_t_o"]
+    sku["ae_sku_property_dtos"] |= {"total": 2, "more": False}
+    result["ae_item_sku_info_dtos"] |= {"total": 1}
+    result["ae_item_properties"] |= {"total": "1"}
+
+
+def bare(result: dict[str, Any]) -> None:
+    (result["ae_item_sku_info_dtos"],) = result["ae_item_sku_info_dtos"]["ae_item_sku_info_d_t_o"]
+    (result["ae_item_properties"],) = result["ae_item_properties"]["ae_item_property"]
+
+
 def as_texts(result: dict[str, Any]) -> None:
     text = json.dumps(result)
     for number in ("1005000000000001", "154002", "27", "39", "7", "2", "1100000001"):
@@ -476,7 +521,7 @@ def as_object(result: dict[str, Any]) -> None:
     result["product_id_converter_result"]["sub_product_id"] = {"US": 3256800000000001}
 
 
-@pytest.mark.parametrize("change", [simplified, single, as_texts, as_object])
+@pytest.mark.parametrize("change", [simplified, single, counted, bare, as_texts, as_object])
 def test_reads_a_product_in_every_shape(change: Callable[[dict[str, Any]], None]) -> None:
     assert read_product(detailed(change)) == PRODUCT
 
@@ -632,6 +677,17 @@ def test_what_is_missing_around_a_product_is_unknown() -> None:
             },
             {"category_id": None, "category_name": "nothing"},
         ],
+        {
+            "count": 2,
+            "category": [
+                {"category_id": 15, "category_name": "Home & Garden"},
+                {
+                    "category_id": 100006664,
+                    "category_name": "Home Textile",
+                    "parent_category_id": 15,
+                },
+            ],
+        },
     ],
 )
 def test_reads_the_tree(categories: Any) -> None:
@@ -687,6 +743,8 @@ STANDARD = FreightOption(
         {"delivery_option_d_t_o": [OPTION]},
         [OPTION],
         {"delivery_option_d_t_o": OPTION},
+        {"delivery_option_d_t_o": [OPTION], "count": 1},
+        {**OPTION, "provider": {"name": "x"}},
         [{**OPTION, "min_delivery_days": "6", "max_delivery_days": "8", "tracking": "true"}],
     ],
 )
@@ -715,12 +773,32 @@ def test_asks_for_freight_as_the_vector_has_it() -> None:
 def test_free_is_free_only_without_a_listed_fee() -> None:
     free = {**OPTION, "free_shipping": True, "code": "FREE", "shipping_fee_cent": None}
     dear = {**OPTION, "free_shipping": True}
-    unknown = {**OPTION, "code": "UNKNOWN", "shipping_fee_cent": None}
+    unknown = {**OPTION, "code": "UNKNOWN", "shipping_fee_cent": None, "mayHavePFS": False}
     options = freight(delivered([dear, free, unknown]))
     assert [(option.code, option.fee) for option in options] == [
         ("FREE", Decimal(0)),
         ("CAINIAO_FULFILLMENT_STD", Decimal("1.99")),
     ]
+
+
+@pytest.mark.parametrize(
+    ("more", "fee"),
+    [
+        ({}, "0"),
+        ({"mayHavePFS": "true", "free_shipping_threshold": 0}, "0"),
+        ({"shipping_fee_cent": ""}, "0"),
+        ({"shipping_fee_cent": "1.99"}, "1.99"),
+        ({"shipping_fee_cent": "soon"}, None),
+        ({"mayHavePFS": False}, None),
+        ({"free_shipping_threshold": "10,00€"}, None),
+        ({"free_shipping_threshold": "soon"}, None),
+        ({"free_shipping_threshold": None}, None),
+    ],
+)
+def test_what_is_free_from_nothing_on_is_free(more: dict[str, Any], fee: str | None) -> None:
+    row = {name: value for name, value in OPTION.items() if name != "shipping_fee_cent"}
+    options = freight(delivered([{**row, **more}]))
+    assert [option.fee for option in options] == ([] if fee is None else [Decimal(fee)])
 
 
 def test_duties_are_the_receivers_unless_said() -> None:
