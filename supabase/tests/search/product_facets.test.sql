@@ -1,6 +1,6 @@
 begin;
 \ir ../_helpers.psql
-select plan(32);
+select plan(46);
 
 -- given a branch of two shelves
 select tests.make_category('zorb', name => 'Zorb goods', name_fr => 'Articles zorb');
@@ -43,6 +43,12 @@ create function tests.counts(categories jsonb) returns text
 language sql immutable as $$
     select string_agg(c ->> 'category' || ' ' || (c ->> 'count'), ', ' order by n)
     from jsonb_array_elements(counts.categories) with ordinality as e (c, n)
+$$;
+create function tests.zorbs(categories jsonb) returns text
+language sql immutable as $$
+    select tests.counts(jsonb_path_query_array(
+        zorbs.categories, '$[*] ? (@.category starts with "zorb")'
+    ))
 $$;
 
 select tests.act_as_anon();
@@ -122,6 +128,16 @@ select is(
     tests.facet('total', query => null, category => 'zorb'), '4',
     'a category without words is counted as well'
 );
+select is(
+    tests.zorbs(tests.facet('categories', query => null, category => 'zorb-tea')),
+    'zorb-mugs 2, zorb-tea 2', 'and others can be chosen there too'
+);
+select is(
+    tests.zorbs(
+        tests.facet('categories', query => null, category => 'zorb-tea', max_price => 50)
+    ),
+    'zorb-mugs 2', 'with the filters that are not their own'
+);
 
 -- what is too much to be counted while somebody waits is counted every few minutes
 select tests.act_as_owner();
@@ -131,8 +147,16 @@ insert into public.product_prices (product_id, country, currency, amount)
 select p.id, 'ZA', 'ZAR', 50 from public.products as p where p.name like 'Zorbmass %';
 delete from private.listing_counts;
 select is(
-    tests.facet('is_sample', query => null, category => 'zorb-tea'), 'true',
-    'before the first count a large branch is a sample'
+    public.product_facets(category => 'zorb-tea', country => 'ZA')
+    - 'price' - 'categories' - 'channels',
+    '{
+        "total": 5102, "country": "ZA", "is_sample": false,
+        "ratings": [
+            {"min_rating": 4.5, "count": 1}, {"min_rating": 4, "count": 5101},
+            {"min_rating": 3, "count": 5102}
+        ]
+    }',
+    'before the first count a branch is counted one by one'
 );
 insert into private.listing_counts (
     country, category_id, channel, listings, rated_3, rated_4, rated_45
@@ -172,12 +196,24 @@ select is(
     'each facet with all filters but its own'
 );
 select is(
-    tests.facet('is_sample', query => null, category => 'zorb-tea', max_price => 60), 'true',
-    'what no count knows is a sample still'
+    tests.counts(tests.facet('categories', query => null, category => 'zorb-tea')),
+    'zorb-tea 5102, zorb-mugs 2', 'the category''s too'
 );
 select is(
-    tests.facet('is_sample', query => null, category => 'zorb-tea', in_stock => true), 'true',
-    'however few of the sample are left'
+    public.product_facets(category => 'zorb-tea', country => 'ZA', max_price => 60)
+    - 'price' - 'categories' - 'channels',
+    '{
+        "total": 5100, "country": "ZA", "is_sample": false,
+        "ratings": [
+            {"min_rating": 4.5, "count": 0}, {"min_rating": 4, "count": 5100},
+            {"min_rating": 3, "count": 5100}
+        ]
+    }',
+    'what no count knows is still counted one by one'
+);
+select is(
+    tests.facet('total', query => null, category => 'zorb-tea', in_stock => true), '1',
+    'however few are left'
 );
 select is(
     public.product_facets(
@@ -191,6 +227,76 @@ select is(
         ]
     }',
     'nothing is counted as none'
+);
+
+-- and where that would be too much, some of the table's pages are
+select tests.make_category('zorb-heap');
+select tests.make_category('zorb-low', 'zorb-heap');
+select set_config('session_replication_role', 'replica', true);
+insert into public.product_prices (
+    product_id, country, currency, amount, category_id, rating
+)
+select
+    gen_random_uuid(), 'ZA', 'ZAR',
+    case n when 36000 then 9999.99 when 35999 then 0.05 else 10 + n % 6 * 200 end,
+    tests.id(case n when 20000 then 'zorb-low' else 'zorb-heap' end),
+    case when n <= 7000 then 4.4 else 3 end
+from generate_series(1, 36000) as n;
+select set_config('session_replication_role', 'origin', true);
+delete from private.listing_counts;
+insert into private.listing_counts (
+    country, category_id, channel, listings, rated_3, rated_4, rated_45
+)
+values
+('ZA', tests.id('zorb-heap'), 'retail', 35999, 35999, 7000, 0),
+('ZA', tests.id('zorb-low'), 'retail', 1, 1, 0, 0);
+create function tests.heap(
+    channel public.product_channel default null, min_price numeric default null,
+    min_rating numeric default null, in_stock boolean default null
+)
+returns text
+language sql stable as $$
+    select concat_ws(
+        ' ', f ->> 'total', f ->> 'is_sample', f #>> '{price,min}', f #>> '{price,max}'
+    )
+    from public.product_facets(
+        category => 'zorb-heap', country => 'ZA', channel => heap.channel,
+        min_price => heap.min_price, min_rating => heap.min_rating, in_stock => heap.in_stock
+    ) as f
+$$;
+select is(tests.heap(), '36000 false 0.05 9999.99', 'prices are from the lowest to the highest');
+select is(
+    tests.heap(min_rating => 4), '7000 false 10.00 1010.00', 'those of what has so many stars too'
+);
+select is(
+    tests.heap(min_price => 1000), '6000 false 0.05 9999.99',
+    'few of many are counted one by one: those of a price'
+);
+select is(
+    tests.heap(min_rating => 4.2), '7000 false 10.00 1010.00', 'or of stars that no count knows'
+);
+select is(
+    tests.heap(min_price => 1000, min_rating => 4.2), '1166 false 10.00 1010.00', 'those of both'
+);
+select is(tests.heap(channel => 'wholesale'), '0 false', 'those of a channel');
+select is(
+    tests.heap(min_price => 5000, in_stock => false), '1 false 0.05 9999.99',
+    'and beside them the prices of many'
+);
+select is(
+    tests.heap(min_price => 0.01), '36000 true 0.05 9999.99',
+    'many are estimated, by the numbers of their shelf: that is a sample'
+);
+select is(
+    tests.heap(in_stock => false), '36000 true 0.05 9999.99', 'so is what is in stock, or is not'
+);
+select is(
+    tests.heap(in_stock => true), '0 true', 'and a price that was looked for not far enough'
+);
+delete from private.listing_counts;
+select is(
+    tests.facet('is_sample', query => null, category => 'zorb-heap'), 'true',
+    'before the first count a large branch is a sample'
 );
 select tests.act_as_anon();
 
