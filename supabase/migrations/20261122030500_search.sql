@@ -949,6 +949,8 @@ create table private.search_rewrites (
 
 alter table private.search_rewrites enable row level security;
 
+create index search_rewrites_target_idx on private.search_rewrites using gist (target);
+
 comment on table private.search_rewrites is
 'The synonyms as text search wants them: kept by trigger.';
 
@@ -1324,14 +1326,14 @@ set plan_cache_mode = force_custom_plan
 as $$
 declare
     v_filters private.search_filters := match_words.filters;
-    -- Twenty-five pages. Who narrows a search has fewer to look through, each row of which costs
+    -- Twenty pages. Who narrows a search has fewer to look through, each row of which costs
     -- more to find.
     v_most integer := case
         when match_words.parts is null and num_nonnulls(
             v_filters.categories, v_filters.channel, v_filters.min_rating, v_filters.min_price,
             v_filters.max_price, v_filters.in_stock
         ) > 0 then 400
-        else 600
+        else 480
     end;
     v_en real := case when match_words.language = 'en' then 2 else 1 end;
     v_fr real := case when match_words.language = 'fr' then 2 else 1 end;
@@ -1683,7 +1685,7 @@ comment on function private.narrow_by_price(private.search_filters) is
 comment on function private.match_words(
     tsquery, tsquery [], text, private.search_filters, text
 ) is
-'At most 600 listings with these words (400 with filters) and how relevant they are, popular '
+'At most 480 listings with these words (400 with filters) and how relevant they are, popular '
 'ones first; null for none. With parts, those that have more of them come first.';
 comment on function private.any_word(text) is
 'A query of which any word will do.';

@@ -19,6 +19,8 @@ create table private.search_rewrites (
 
 alter table private.search_rewrites enable row level security;
 
+create index search_rewrites_target_idx on private.search_rewrites using gist (target);
+
 comment on table private.search_rewrites is
 'The synonyms as text search wants them: kept by trigger.';
 
