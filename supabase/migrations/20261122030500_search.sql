@@ -1018,7 +1018,7 @@ for each statement execute function private.tg_search_synonyms__make_rewrites();
 -- 35_search/26_read_query.sql
 -- From what somebody typed to the words that are looked for.
 
-create or replace function private.split_query(query text, out wanted text, out unwanted text)
+create or replace function private.split_query(query text, out wanted text, out unwanted text [])
 language plpgsql
 immutable
 set search_path = ''
@@ -1031,7 +1031,7 @@ begin
     -- A minus before a word or before quoted ones; within either it is a hyphen.
     select
         string_agg(t.term [1], ' ' order by t.place) filter (where t.term [1] !~ '^-+[^-]'),
-        string_agg(t.term [1], ' ' order by t.place) filter (where t.term [1] ~ '^-+[^-]')
+        array_agg(t.term [1] order by t.place) filter (where t.term [1] ~ '^-+[^-]')
     into wanted, unwanted
     from regexp_matches(split_query.query, '-*"[^"]*"?|[^[:space:]"]+', 'g')
         with ordinality as t (term, place);
@@ -1099,8 +1099,7 @@ begin
     end loop;
     -- What is left out is so in either language and by all its synonyms.
     for v_unwanted in
-        select private.read_query(ltrim(t.term [1], '-'))
-        from regexp_matches(v_split.unwanted, '-+"[^"]*"?|[^[:space:]"]+', 'g') as t (term)
+        select private.read_query(ltrim(u.term, '-')) from unnest(v_split.unwanted) as u (term)
     loop
         v_query := coalesce(v_query && !! v_unwanted, v_query);
     end loop;
@@ -1218,7 +1217,7 @@ begin
         end if;
         v_mended := v_mended || ' ' || coalesce(v_near, v_word);
     end loop;
-    return concat_ws(' ', v_mended, v_split.unwanted);
+    return concat_ws(' ', v_mended, array_to_string(v_split.unwanted, ' '));
 end
 $$;
 
@@ -1230,7 +1229,7 @@ revoke all on function private.is_known_word(text) from public;
 revoke all on function private.mend_query(text) from public;
 
 comment on function private.split_query(text) is
-'What a query asks for, and what it leaves out by a minus, with the minus; null for nothing.';
+'What a query asks for, and each term that it leaves out, with its minus; null for nothing.';
 comment on function private.read_words(text) is
 'The words of a query as either language stems them.';
 comment on function private.rank_query(text) is
@@ -1457,7 +1456,7 @@ begin
         select string_agg(distinct w.word, ' OR ')
         from regexp_split_to_table(lower(v_split.wanted), '[^[:alnum:]]+') as w (word)
         where w.word <> ''
-    ) || coalesce(' ' || v_split.unwanted, ''));
+    ) || coalesce(' ' || array_to_string(v_split.unwanted, ' '), ''));
 end
 $$;
 

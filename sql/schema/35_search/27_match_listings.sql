@@ -210,7 +210,7 @@ begin
         select string_agg(distinct w.word, ' OR ')
         from regexp_split_to_table(lower(v_split.wanted), '[^[:alnum:]]+') as w (word)
         where w.word <> ''
-    ) || coalesce(' ' || v_split.unwanted, ''));
+    ) || coalesce(' ' || array_to_string(v_split.unwanted, ' '), ''));
 end
 $$;
 

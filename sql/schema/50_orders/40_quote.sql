@@ -72,7 +72,10 @@ declare
     );
     v_left numeric := case
         when split_discount.is_percent then split_discount.discount
-        else least(split_discount.discount, (select sum(r.room) from unnest(v_rooms) as r (room)))
+        else least(
+            split_discount.discount,
+            (select coalesce(sum(r.room), 0) from unnest(v_rooms) as r (room))
+        )
     end;
     v_parts numeric [] := array_fill(0::numeric, array[cardinality(v_rooms)]);
     v_more numeric [];

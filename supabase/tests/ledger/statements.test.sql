@@ -640,8 +640,10 @@ select results_eq(
     'the line is kept without it'
 );
 select is_empty(
+    -- An id may have any four digits in it.
     $$ select e.id from private.payment_exceptions as e
-       where e.evidence::text ~ '4111 ?1111 ?1111' $$,
+       where regexp_replace(e.evidence::text, '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', '', 'g')
+           like '%4111%' $$,
     'and so is the desk'
 );
 select tests.books_hold('and the books agree');
